@@ -1,0 +1,18 @@
+.PHONY: build servers test short lint rehearse bench golden
+
+build:            ## the binary, in bin/
+	go build -o bin/pgleap ./cmd/pgleap
+
+servers:          ## server programs of every major 10 to 18, and pg_dump 18, into .servers/
+	scripts/servers.sh
+
+test: servers     ## everything, on real servers of every major
+	go test -timeout 40m ./...
+
+lint:             ## formatting, vet, staticcheck
+	test -z "$$(go tool gofumpt -l .)"
+	go vet ./...
+	go tool staticcheck ./...
+
+rehearse: build servers   ## 13 → 18 under load, and the verdict: REHEARSE="--from 10 --to 17 …" for another one
+	bin/pgleap rehearse --from 13 --to 18 --rate 500 --duration 20s --report out/rehearsal $(REHEARSE)

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"pgleap/plan"
+)
+
+func newApp() *cli.App {
+	app := &cli.App{
+		Name:            "pgleap",
+		Usage:           "move a live PostgreSQL database to a new major version while its users notice nothing",
+		Version:         version,
+		HideVersion:     true,
+		HideHelpCommand: true,
+		Suggest:         true,
+		// Names may hold a comma within quotes: we split by ourselves.
+		DisableSliceFlagSeparator: true,
+		ExitErrHandler:            func(*cli.Context, error) {}, // main maps errors to exit codes
+		OnUsageError:              usageError,
+		CommandNotFound:           func(c *cli.Context, name string) {},
+		Commands: []*cli.Command{
+			checkCommand(), planCommand(), syncCommand(), statusCommand(), cutoverCommand(), finalizeCommand(), abortCommand(),
+			rehearseCommand(), explainCommand(), versionCommand(),
+		},
+		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return unknownVerb(c)
+			}
+			return cli.ShowAppHelp(c)
+		},
+		CustomAppHelpTemplate: appHelp,
+	}
+	for _, c := range app.Commands {
+		c.OnUsageError = usageError
+		c.Action = refuseArguments(c.Action)
+		c.CustomHelpTemplate = commandHelp
+		c.HideHelpCommand = true
+	}
+	return app
+}
+
+const appHelp = `pgleap - {{.Usage}}
+
+USAGE:
+   pgleap VERB [flags]
+
+VERBS:{{range .VisibleCommands}}
+   {{printf "%-10s" .Name}} {{.Usage}}{{end}}
+
+A first upgrade:
+   export PGLEAP_SOURCE=postgres://postgres@old:5432/shop PGLEAP_TARGET=postgres://postgres@new:5432/shop
+   pgleap check      what would go wrong, with the mend
+   pgleap sync       copy and follow; run it again to resume
+   pgleap cutover    the only verb that stops writes
+   pgleap finalize   when nobody needs the old server any more
+
+Passwords: in the address, in PGPASSFILE (~/.pgpass) or in PGPASSWORD. pgleap VERB --help tells more.
+`
+
+const commandHelp = `pgleap {{.Name}} - {{.Usage}}
+
+{{.Description}}
+
+FLAGS:{{range .VisibleFlags}}
+   {{.}}{{end}}
+`
+
+func usageError(_ *cli.Context, err error, _ bool) error {
+	return plan.Fail(plan.KindUsage, "see pgleap --help, or pgleap VERB --help", "%w", err)
+}
+
+func unknownVerb(c *cli.Context) error {
+	name := c.Args().First()
+	hint := ""
+	if s := cli.SuggestCommand(c.App.Commands, name); s != "" {
+		hint = "; " + strings.ToLower(s[:1]) + s[1:]
+	}
+	return plan.Fail(plan.KindUsage, "pgleap --help lists the verbs", "there is no verb %q%s", name, hint)
+}
+
+// refuseArguments: the library drops every flag behind a positional argument without a word.
+func refuseArguments(action cli.ActionFunc) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if c.NArg() > 0 {
+			return plan.Fail(plan.KindUsage, "every value has a flag: see pgleap "+c.Command.Name+" --help", "unexpected argument %q", c.Args().First())
+		}
+		return action(c)
+	}
+}
+
+// describe puts a verb's help together: what it does, an example, its exit codes.
+func describe(what, example string, codes ...int) string {
+	lines := strings.Split(strings.TrimSpace(example), "\n")
+	return strings.TrimSpace(what) + "\n\nEXAMPLE:\n   " + strings.Join(lines, "\n   ") + "\n\n" + strings.TrimRight(exitText(codes...), "\n")
+}
+
+// env treats a variable that is set but empty as unset.
+func env(names ...string) string {
+	for _, n := range names {
+		if v := os.Getenv(n); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+func versionCommand() *cli.Command {
+	return &cli.Command{
+		Name: "version", Usage: "print the version", Description: describe("Prints pgleap's version.", "pgleap version", exitOK),
+		Action: func(c *cli.Context) error {
+			_, err := fmt.Fprintln(c.App.Writer, "pgleap", version)
+			return err
+		},
+	}
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"pgleap/internal/pipeline"
+	"pgleap/plan"
+)
+
+func checkCommand() *cli.Command {
+	return &cli.Command{
+		Name: "check", Usage: "read both servers, print what would go wrong and its mend", Flags: join(addressFlags(), planFlags(), outputFlags()),
+		Description: describe(`Reads the catalogs and settings of both servers and judges them. Nothing is changed; whether the target reaches
+the source is tried for real, in a transaction of the target that is rolled back.`,
+			"pgleap check --source postgres://postgres@old/shop --target postgres://postgres@new/shop", exitOK, exitUnexpected, exitUsage, exitBlocked),
+		Action: func(c *cli.Context) error {
+			s, err := newSession(c, true)
+			if err != nil {
+				return err
+			}
+			defer s.printer.Close(false)
+			return runCheck(c.Context, s, c.App.Writer)
+		},
+	}
+}
+
+// checkDocument is what check prints with --json.
+type checkDocument struct {
+	Source   plan.Facts     `json:"source"`
+	Target   plan.Facts     `json:"target"`
+	Findings []plan.Finding `json:"findings"`
+	Checks   int            `json:"checks"`
+	Exit     int            `json:"exit"`
+}
+
+func runCheck(ctx context.Context, s *session, out io.Writer) error {
+	r, err := pipeline.Read(ctx, s.Config)
+	if err != nil {
+		return err
+	}
+	findings := plan.Check(r.Source, r.Target, s.Options)
+	if _, err := plan.Select(r.Source, s.Options); err != nil {
+		return &plan.Failure{Kind: plan.KindUsage, Err: err}
+	}
+	var blocked error
+	if plan.Blocked(findings) {
+		blocked = reported{&pipeline.BlockedError{Plan: plan.Plan{Findings: findings}}}
+	}
+	if s.json {
+		if findings == nil {
+			findings = []plan.Finding{}
+		}
+		err = writeJSON(out, checkDocument{r.Source, r.Target, findings, len(plan.Checks()), exitCode(blocked)})
+	} else {
+		err = plan.WriteFindings(out, r.Source, r.Target, findings, len(plan.Checks()))
+	}
+	if err != nil {
+		return err
+	}
+	return blocked
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func planCommand() *cli.Command {
+	return &cli.Command{
+		Name: "plan", Usage: "print everything that will happen: text, a Markdown runbook, or JSON",
+		Flags: join(addressFlags(), planFlags(), []cli.Flag{
+			&cli.StringFlag{Name: "format", Value: "text", Usage: "text, markdown or json"},
+			&cli.StringFlag{Name: "out", Usage: "write the plan as JSON into `FILE`, for pgleap sync --plan FILE"},
+		}, outputFlags()),
+		Description: describe(`Prints the findings and every statement that will run, on which side, with its hazards. What is printed is what
+is executed: sync --plan FILE carries out exactly a saved plan, and refuses it when the servers have changed.`, `
+pgleap plan --format markdown > runbook.md
+pgleap plan --out plan.json && pgleap sync --plan plan.json`, exitOK, exitUnexpected, exitUsage, exitBlocked),
+		Action: func(c *cli.Context) error {
+			s, err := newSession(c, true)
+			if err != nil {
+				return err
+			}
+			defer s.printer.Close(false)
+			return runPlan(c.Context, s, c.App.Writer, c.String("format"), c.String("out"))
+		},
+	}
+}
+
+func runPlan(ctx context.Context, s *session, out io.Writer, format, file string) error {
+	if s.json {
+		format = "json"
+	}
+	write := map[string]func(plan.Plan, io.Writer) error{"text": plan.Plan.WriteText, "markdown": plan.Plan.WriteMarkdown, "json": plan.Plan.Encode}[format]
+	if write == nil {
+		return plan.Fail(plan.KindUsage, "give text, markdown or json", "--format %q is not known", format)
+	}
+	p, err := pipeline.Make(ctx, s.Config)
+	if err != nil {
+		return err
+	}
+	if file != "" {
+		if err := savePlan(p, file); err != nil {
+			return err
+		}
+	}
+	if err := write(p, out); err != nil {
+		return err
+	}
+	if plan.Blocked(p.Findings) {
+		return reported{&pipeline.BlockedError{Plan: p}}
+	}
+	return nil
+}
+
+func savePlan(p plan.Plan, file string) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return fmt.Errorf("save the plan: %w", err)
+	}
+	if err := p.Encode(f); err != nil {
+		_ = f.Close()
+		return fmt.Errorf("save the plan in %s: %w", file, err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("save the plan in %s: %w", file, err)
+	}
+	return nil
+}
+
+func loadPlan(file string) (*plan.Plan, error) {
+	if file == "" {
+		return nil, nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, &plan.Failure{Kind: plan.KindUsage, Err: fmt.Errorf("read the plan: %w", err)}
+	}
+	defer f.Close()
+	p, err := plan.Decode(f)
+	if err != nil {
+		return nil, &plan.Failure{Kind: plan.KindUsage, Err: fmt.Errorf("read the plan %s: %w", file, err)}
+	}
+	return &p, nil
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"pgleap/internal/pg"
+	"pgleap/internal/pipeline"
+	"pgleap/internal/ui"
+	"pgleap/plan"
+)
+
+// point is told at every instruction; only the tests set it, to die there.
+var point func(string)
+
+func addressFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "source", Usage: "the server that is left: a libpq `URI` or keyword string [$PGLEAP_SOURCE]"},
+		&cli.StringFlag{Name: "target", Usage: "the server that takes over: a libpq `URI` or keyword string [$PGLEAP_TARGET]"},
+		&cli.StringFlag{Name: "source-from-target", Usage: "where the target reaches the source, when not at the same address: `HOST:PORT`, URI or keyword string [$PGLEAP_SOURCE_FROM_TARGET]"},
+		&cli.StringFlag{Name: "run", Usage: "the `NAME` of the upgrade (default: the source database's name)"},
+	}
+}
+
+func outputFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "json", Usage: "machine-readable output on stdout"},
+		&cli.BoolFlag{Name: "no-progress", Usage: "lines instead of a bar"},
+		&cli.BoolFlag{Name: "verbose", Usage: "log every statement that changes a server to stderr"},
+	}
+}
+
+func planFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "schemas", Usage: "only these `SCHEMAS`, comma-separated or repeated"},
+		&cli.StringSliceFlag{Name: "tables", Usage: "only these `TABLES`; * and ? match, \"Quoted.Names\" are taken as they are"},
+		&cli.StringSliceFlag{Name: "exclude-tables", Usage: "leave these `TABLES` out"},
+		&cli.BoolFlag{Name: "all-tables", Usage: "publish FOR ALL TABLES instead of each by name (needs a superuser)"},
+		&cli.BoolFlag{Name: "same-major", Usage: "allow a target of the same major"},
+		&cli.StringFlag{Name: "pg-dump", Usage: "the pg_dump to use: a `COMMAND` line (default: the newest that is found)"},
+		&cli.DurationFlag{Name: "slot-timeout", Value: 5 * time.Minute, Usage: "how long the slot's creation may wait for open transactions"},
+		&cli.IntFlag{Name: "jobs", Value: min(max(runtime.NumCPU(), 2), 8), Usage: "parallel index builds and ANALYZEs on the target"},
+		marginFlag(),
+		stallFlag(),
+	}
+}
+
+func marginFlag() cli.Flag {
+	return &cli.Int64Flag{Name: "sequence-margin", Usage: "values that every sequence skips at the switch, in its own direction"}
+}
+
+func stallFlag() cli.Flag {
+	return &cli.DurationFlag{Name: "max-write-stall", Value: 5 * time.Second, Usage: "when writes have waited this long everything is undone and the source is writable again"}
+}
+
+func join(groups ...[]cli.Flag) []cli.Flag {
+	var out []cli.Flag
+	for _, g := range groups {
+		out = append(out, g...)
+	}
+	return out
+}
+
+// session is what every verb works with: where to, and how to show it.
+type session struct {
+	pipeline.Config
+	printer ui.Printer
+	json    bool
+	verb    string
+}
+
+// newSession reads the flags that the verbs share. needTarget is false only for abort.
+func newSession(c *cli.Context, needTarget bool) (*session, error) {
+	s := &session{verb: c.Command.Name, json: c.Bool("json")}
+	o := ui.Detect(os.Stdout, os.Stderr, os.Getenv)
+	o.Stdout, o.JSON = c.App.Writer, s.json
+	o.NoProgress = o.NoProgress || c.Bool("no-progress")
+	s.printer = ui.New(o)
+	level := slog.LevelWarn
+	if c.Bool("verbose") {
+		level = slog.LevelDebug
+	}
+	s.Config = pipeline.Config{
+		Verb: s.verb, Tool: "pgleap " + version, PgDump: c.String("pg-dump"), Emit: s.printer.Event,
+		Log: slog.New(s.printer.LogHandler(level)), Point: point,
+		Options: plan.Options{
+			Schemas: list(c, "schemas"), Tables: list(c, "tables"), ExcludeTables: list(c, "exclude-tables"), AllTables: c.Bool("all-tables"),
+			SequenceMargin: c.Int64("sequence-margin"), MaxWriteStall: c.Duration("max-write-stall"), SlotTimeout: c.Duration("slot-timeout"),
+			Jobs: c.Int("jobs"), SameMajor: c.Bool("same-major"),
+		},
+	}
+	if err := s.addresses(c, needTarget); err != nil {
+		return nil, err
+	}
+	return s, s.validate(c)
+}
+
+func (s *session) addresses(c *cli.Context, needTarget bool) error {
+	var err error
+	if s.Source, err = address("source", c.String("source"), env("PGLEAP_SOURCE")); err != nil {
+		return err
+	}
+	given := c.String("target") != "" || env("PGLEAP_TARGET") != ""
+	if given || needTarget {
+		if s.Target, err = address("target", c.String("target"), env("PGLEAP_TARGET")); err != nil {
+			return err
+		}
+	}
+	if from := first(c.String("source-from-target"), env("PGLEAP_SOURCE_FROM_TARGET")); from != "" {
+		if s.SourceFromTarget, err = s.Source.SeenAt(from); err != nil {
+			return &plan.Failure{Kind: plan.KindUsage, Err: fmt.Errorf("--source-from-target: %w", err)}
+		}
+	}
+	s.Run = plan.RunID(c.String("run"))
+	if s.Run == "" {
+		s.Run = runName(s.Source.Database())
+	}
+	return nil
+}
+
+func (s *session) validate(c *cli.Context) error {
+	if err := s.Run.Valid(); err != nil {
+		return &plan.Failure{Kind: plan.KindUsage, Err: err}
+	}
+	if c.IsSet("max-write-stall") && s.Options.MaxWriteStall < 50*time.Millisecond {
+		return plan.Fail(plan.KindUsage, "give at least 50ms", "--max-write-stall %s leaves no time for a switch", s.Options.MaxWriteStall)
+	}
+	if s.Options.SequenceMargin < 0 {
+		return plan.Fail(plan.KindUsage, "the margin goes in the sequence's own direction: give a positive number", "--sequence-margin %d is negative", s.Options.SequenceMargin)
+	}
+	if c.IsSet("jobs") && s.Options.Jobs < 1 {
+		return plan.Fail(plan.KindUsage, "give at least 1", "--jobs %d", s.Options.Jobs)
+	}
+	return nil
+}
+
+func address(side, flag, variable string) (pg.Address, error) {
+	text := first(flag, variable)
+	if text == "" {
+		return pg.Address{}, plan.Fail(plan.KindUsage, fmt.Sprintf("give --%s postgres://user@host:5432/database, or set PGLEAP_%s", side, strings.ToUpper(side)), "no address of the %s", side)
+	}
+	a, err := pg.ParseAddress(text)
+	if err != nil {
+		return pg.Address{}, &plan.Failure{Kind: plan.KindUsage, Err: fmt.Errorf("the address of the %s: %w", side, err)}
+	}
+	return a, nil
+}
+
+func first(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// list splits at commas outside of double quotes: a name may hold one.
+func list(c *cli.Context, name string) []string {
+	var out []string
+	for _, v := range c.StringSlice(name) {
+		quoted, start := false, 0
+		for i, r := range v + "," {
+			switch {
+			case r == '"':
+				quoted = !quoted
+			case r == ',' && (!quoted || i == len(v)):
+				if part := strings.TrimSpace(v[start:i]); part != "" {
+					out = append(out, part)
+				}
+				start = i + 1
+			}
+		}
+	}
+	return out
+}
+
+// runName makes a slot's name of a database's: what may not stand in one becomes an underscore.
+func runName(database string) plan.RunID {
+	out := []rune{}
+	for _, c := range strings.ToLower(database) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			c = '_'
+		}
+		out = append(out, c)
+	}
+	if len(out) > 40 {
+		out = out[:40]
+	}
+	return plan.RunID(out)
+}
+
+// finish closes the display, and with --json says how it ended.
+func (s *session) finish(err error) error {
+	s.printer.Close(err != nil)
+	if !s.json {
+		return err
+	}
+	data := map[string]any{"verb": s.verb, "exit": exitCode(err)}
+	if err != nil {
+		data["error"] = err.Error()
+	}
+	s.printer.Event(plan.Event{Kind: plan.EventResult, Time: time.Now(), Data: data})
+	return err
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"pgleap/internal/pipeline"
+	"pgleap/plan"
+)
+
+func statusCommand() *cli.Command {
+	return &cli.Command{
+		Name: "status", Usage: "stages, tables, lag, retained WAL, and what is wrong",
+		Flags: join(addressFlags(), []cli.Flag{
+			&cli.BoolFlag{Name: "watch", Usage: "again every --every, until interrupted"},
+			&cli.DurationFlag{Name: "every", Value: 2 * time.Second, Usage: "with --watch"},
+			&cli.Int64Flag{Name: "warn-bytes", Value: 10 << 20, Usage: "lag in bytes that is worth a warning"},
+			&cli.Int64Flag{Name: "critical-bytes", Value: 100 << 20, Usage: "lag in bytes that is critical"},
+			&cli.DurationFlag{Name: "warn-lag", Value: 5 * time.Second, Usage: "lag in time that is worth a warning"},
+			&cli.DurationFlag{Name: "critical-lag", Value: 30 * time.Second, Usage: "lag in time that is critical"},
+		}, outputFlags()),
+		Description: describe(`Reads both servers and changes nothing. It names an apply worker that has stopped, why, and the command that mends it.`,
+			"pgleap status --watch", exitOK, exitUnexpected, exitUsage, exitDrift),
+		Action: func(c *cli.Context) error {
+			s, err := newSession(c, true)
+			if err != nil {
+				return err
+			}
+			defer s.printer.Close(false)
+			th := pipeline.Thresholds{
+				WarnBytes: c.Int64("warn-bytes"), CriticalBytes: c.Int64("critical-bytes"),
+				WarnSeconds: c.Duration("warn-lag").Seconds(), CriticalSeconds: c.Duration("critical-lag").Seconds(),
+			}
+			return watchStatus(c.Context, s, c.App.Writer, th, c.Bool("watch"), c.Duration("every"))
+		},
+	}
+}
+
+func watchStatus(ctx context.Context, s *session, out io.Writer, th pipeline.Thresholds, again bool, every time.Duration) error {
+	for {
+		st, err := pipeline.ReadStatus(ctx, s.Config, th)
+		if err != nil {
+			if again && errors.Is(err, context.Canceled) {
+				return nil
+			}
+			return err
+		}
+		if s.json && again {
+			err = json.NewEncoder(out).Encode(st)
+		} else if s.json {
+			err = writeJSON(out, st)
+		} else {
+			err = writeStatus(out, st)
+		}
+		if err != nil || !again {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(every):
+			fmt.Fprintln(out)
+		}
+	}
+}
+
+func writeStatus(w io.Writer, st pipeline.Status) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "run %s: %s\n", st.Run, st.Level)
+	if !st.Known {
+		b.WriteString("the target has no journal of this run\n")
+	}
+	for _, s := range st.Stages {
+		mark := map[string]string{"done": "✓", "begun": "▸", "pending": " "}[s.State]
+		count := ""
+		if s.State == "begun" {
+			count = fmt.Sprintf("   %d of %d steps", s.Done, s.Steps)
+		}
+		fmt.Fprintf(&b, "%s %-10s %s%s\n", mark, s.ID, s.Title, count)
+	}
+	if len(st.Tables) > 0 {
+		fmt.Fprintf(&b, "tables     %d ready of %d", st.States["ready"], len(st.Tables))
+		for _, state := range []string{"copied", "copying", "init"} {
+			if n := st.States[state]; n > 0 {
+				fmt.Fprintf(&b, ", %d %s", n, state)
+			}
+		}
+		fmt.Fprintf(&b, "   %s\n", plan.HumanBytesOf(st.Bytes, max(st.Total, st.Bytes)))
+	}
+	if l := st.Lag; l != nil {
+		fmt.Fprintf(&b, "lag        %s, %.1f s\n", plan.HumanBytes(l.Bytes), l.Seconds)
+		fmt.Fprintf(&b, "WAL kept   %s by our slot, %s/s", plan.HumanBytes(l.Retained), signed(st.Growth))
+		if l.Status != "" {
+			fmt.Fprintf(&b, ", %s", l.Status)
+		}
+		b.WriteString("\n")
+	}
+	if st.Fenced {
+		b.WriteString("source     fenced: it takes no writes\n")
+	}
+	for _, p := range st.Problems {
+		fmt.Fprintf(&b, "%-10s %s\n", p.Level, p.Text)
+		if p.Mend != "" {
+			fmt.Fprintf(&b, "           mend: %s\n", p.Mend)
+		}
+	}
+	fmt.Fprintf(&b, "next       %s\n", st.Next())
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func signed(v float64) string {
+	if v < 0 {
+		return "-" + plan.HumanBytes(int64(-v))
+	}
+	return "+" + plan.HumanBytes(int64(v))
+}

@@ -1,0 +1,189 @@
+package cutover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"pgleap/internal/pg"
+)
+
+const (
+	// lockTimeout bounds how long one attempt makes the application's writers queue behind ours.
+	lockTimeout = 300 * time.Millisecond
+	// breath is how long the application's writers have between two attempts.
+	breath = 30 * time.Millisecond
+)
+
+// open connects every session beforehand: a connection costs more than the whole switch.
+func (w *Switch) open(ctx context.Context) (*sessions, error) {
+	s := &sessions{}
+	var err error
+	for _, p := range []**pg.Source{&s.fence, &s.reader, &s.marker} {
+		if *p, err = w.Connect.OpenSource(ctx); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
+	for _, p := range []**pg.Target{&s.watch, &s.set} {
+		if *p, err = w.Connect.OpenTarget(ctx); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// warm runs the switch's statements once, on the very sessions that will run them again: cold catalogs cost
+// hundreds of milliseconds.
+func (w *Switch) warm(ctx context.Context, s *sessions, sequences Sequences) error {
+	if _, err := s.fence.Exec(ctx, "set synchronous_commit = on"); err != nil {
+		return err
+	}
+	if _, err := s.marker.Exec(ctx, "set synchronous_commit = on"); err != nil {
+		return err
+	}
+	var there bool
+	if err := s.watch.QueryRow(ctx, w.sql(StepDrain), int64(0)).Scan(&there); err != nil {
+		return err
+	}
+	if err := w.rehearse(ctx, s.fence); err != nil {
+		return err
+	}
+	var unused pg.SourceLSN
+	if err := s.marker.QueryRow(ctx, w.sql(StepMarker), time.Now().UnixNano(), string(w.Run)).Scan(&unused.LSN); err != nil {
+		return err
+	}
+	return sequences.Prepare(ctx)
+}
+
+// rehearse fills the session's catalogs with every table, under the weakest lock there is.
+func (w *Switch) rehearse(ctx context.Context, fence *pg.Source) error {
+	_, err := fence.Exec(ctx, `select count(*) from pg_class c, lateral (select pg_relation_filenode(c.oid)) f where c.relkind in ('r', 'p')`)
+	return err
+}
+
+// lock takes every lock of the plan in one transaction and leaves it open. Against the application's own
+// order it can deadlock: the table at which it failed moves to the front, and it is tried again, until the
+// context ends.
+func (w *Switch) lock(ctx context.Context, s *sessions) (attempts, tables int, ms float64, err error) {
+	order := w.statements(StepLock)
+	victim := w.preferToBeVictim(ctx, s.fence)
+	timeout := lockTimeout
+	for {
+		attempts++
+		began := time.Now()
+		failed, blockers, err := w.tryLock(ctx, s, order, timeout)
+		if err == nil {
+			since(began, &ms)
+			return attempts, len(order), ms, nil
+		}
+		if ctx.Err() != nil {
+			return attempts, len(order), 0, &blockedError{statement: statementAt(order, failed), blockers: blockers, err: err}
+		}
+		code := pg.Code(err)
+		if code != pg.CodeDeadlock && code != pg.CodeLockTimeout {
+			return attempts, len(order), 0, fmt.Errorf("%s: %w", statementAt(order, failed), err)
+		}
+		if failed < len(order) {
+			table := order[failed]
+			order = slices.Insert(slices.Delete(order, failed, failed+1), 0, table)
+		}
+		// Without the right to set deadlock_timeout an autovacuum yields only after the server's own, a second.
+		timeout = lockTimeout
+		if !victim && slices.ContainsFunc(blockers, func(b pg.Blocker) bool { return b.Autovacuum }) {
+			timeout = 1500 * time.Millisecond
+		}
+		if code == pg.CodeLockTimeout {
+			select {
+			case <-ctx.Done():
+				return attempts, len(order), 0, &blockedError{statement: order[0], blockers: blockers, err: ctx.Err()}
+			case <-time.After(breath):
+			}
+		}
+	}
+}
+
+// preferToBeVictim lets our session, not the application's, be ended at a deadlock, and an autovacuum yield
+// after 5 ms instead of a second. It needs a superuser, or the right to set the parameter (15+).
+func (w *Switch) preferToBeVictim(ctx context.Context, fence *pg.Source) bool {
+	_, err := fence.Exec(ctx, "set deadlock_timeout = '5ms'")
+	return err == nil
+}
+
+// tryLock makes one attempt. On a failure it has rolled back, and says which statement failed and who was in the way.
+func (w *Switch) tryLock(ctx context.Context, s *sessions, order []string, timeout time.Duration) (failed int, blockers []pg.Blocker, err error) {
+	watching, stop := context.WithCancel(ctx)
+	seen := make(chan []pg.Blocker, 1)
+	go func() { seen <- watchBlockers(watching, s.reader, s.fence.PID()) }()
+	head := []string{"begin", fmt.Sprintf("set local lock_timeout = '%dms'", timeout.Milliseconds())}
+	n, err := s.fence.ExecEach(ctx, append(head, order...))
+	stop()
+	blockers = <-seen
+	if err != nil {
+		s.fence.Rollback()
+		return max(0, n-len(head)), blockers, err
+	}
+	return 0, nil, nil
+}
+
+// watchBlockers returns the sessions that were last seen in the way of pid. It asks rarely: most attempts
+// are over before the first look.
+func watchBlockers(ctx context.Context, q pg.Querier, pid uint32) []pg.Blocker {
+	var last []pg.Blocker
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return last
+		case <-tick.C:
+			// The look itself is not cancelled: a cancelled query could end the next one on this session.
+			look, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			if now, err := pg.Blockers(look, q, pid); err == nil && len(now) > 0 {
+				last = now
+			}
+			cancel()
+		}
+	}
+}
+
+func statementAt(order []string, i int) string {
+	if i < len(order) {
+		return order[i]
+	}
+	return "commit"
+}
+
+// blockedError is a lock that was not granted in time.
+type blockedError struct {
+	statement string
+	blockers  []pg.Blocker
+	err       error
+}
+
+// Error names the statement and whoever was in the way.
+func (e *blockedError) Error() string {
+	text := e.statement + ": not granted in time"
+	for _, b := range e.blockers {
+		text += "\n  waits for " + b.String()
+	}
+	return text
+}
+
+// Unwrap returns the deadline, or the server's error.
+func (e *blockedError) Unwrap() error {
+	if errors.Is(e.err, context.DeadlineExceeded) {
+		return context.DeadlineExceeded
+	}
+	return e.err
+}
+
+func (e *blockedError) fix() string {
+	if len(e.blockers) == 0 {
+		return "run pgleap cutover again when the cause is gone"
+	}
+	return fmt.Sprintf("let that transaction end, or end it on the source with: select pg_terminate_backend(%d); then run pgleap cutover again", e.blockers[0].PID)
+}

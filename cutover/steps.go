@@ -1,0 +1,128 @@
+// Package cutover makes the switch: fence, drain, sequences, release. It can lose its life at any
+// instruction: until the fence's commit everything is held by the locks of one session and falls with it;
+// the commit is the point of no return and the last act before the release.
+package cutover
+
+import (
+	"fmt"
+	"strings"
+
+	"pgleap/plan"
+)
+
+// The steps of the switch. Their statements are taken from the plan: what was printed is what is sent.
+const (
+	StepLock      plan.StepID = "switch.lock"
+	StepMarker    plan.StepID = "switch.marker"
+	StepDrain     plan.StepID = "switch.drain"
+	StepFence     plan.StepID = "switch.fence"
+	StepSequences plan.StepID = "switch.sequences"
+	StepCommit    plan.StepID = "switch.commit"
+
+	// CallSwitch marks steps that the switch carries out as one, side by side where that is safe.
+	CallSwitch = "switch"
+	// deferredPrefix begins the ids of triggers that must not fire before the release.
+	deferredPrefix = "switch.deferred."
+)
+
+// Stage returns the stage that stops the writers on the source and proves that nothing of theirs is missing.
+// read is the statement that reads the sequences; deferred are definitions that may only exist on the target
+// once replication has ended.
+func Stage(sel plan.Selection, read string, o plan.Options, deferred []plan.Step) plan.Stage {
+	fenced := sel.Fenced()
+	var locks, triggers []string
+	for _, r := range fenced {
+		locks = append(locks, "lock table only "+r.Name.String()+" in share row exclusive mode")
+		triggers = append(triggers, "create trigger "+plan.FenceTrigger+" before insert or update or delete or truncate on "+r.Name.String()+
+			" for each statement execute procedure pgleap.fence()")
+	}
+	stage := plan.Stage{
+		ID: plan.StageSwitch, Title: fmt.Sprintf("fence %d tables, drain, set the sequences", len(fenced)), Budget: o.MaxWriteStall, UndoOnFailure: true,
+		Steps: []plan.Step{
+			{
+				ID: StepLock, Title: "lock every table against writers", On: plan.Source,
+				Why:     "writers that are inside finish first, the next ones wait without an error; readers go on. At a deadlock or a timeout the lock is given back, the table moves to the front, and it is tried again",
+				Do:      plan.Action{Call: CallSwitch, SQL: joined(locks)},
+				Undo:    plan.Action{Call: CallSwitch, SQL: "rollback"},
+				Hazards: []plan.Hazard{plan.HazardLocks, plan.HazardStopsWrites},
+			},
+			{
+				ID: StepMarker, Title: "write a marker, and take the fence LSN", On: plan.Source,
+				Why: "no write that was let through is still open: the marker's commit stands behind all of them",
+				Do:  plan.Action{Call: CallSwitch, SQL: "insert into pgleap.marker (id, run) values ($1, $2) returning pg_current_wal_insert_lsn()"},
+			},
+			{
+				ID: StepFence, Title: "create the fence in the transaction that holds the locks", On: plan.Source,
+				Why:     "outlives us and the server's restart once it is committed; refuses every writer except replication with SQLSTATE 25006",
+				Probe:   probeFence(len(fenced)),
+				Do:      plan.Action{Call: CallSwitch, SQL: joined(triggers)},
+				Undo:    plan.Action{Call: CallSwitch, SQL: "rollback"},
+				Hazards: []plan.Hazard{plan.HazardStopsWrites},
+			},
+			{
+				ID: StepDrain, Title: "wait until the marker is on the target", On: plan.Target,
+				Why: "a subscription applies transactions in the order of their commits: with the marker, every commit before it is there, and durable",
+				Do:  plan.Action{Call: CallSwitch, SQL: "select exists (select from pgleap.marker where id = $1)"},
+			},
+			{
+				ID: StepSequences, Title: fmt.Sprintf("carry %d sequences over", len(sel.Sequences)), On: plan.Source,
+				Why: "read in one query on the source, set in one on the target; only those that moved since they were set beforehand",
+				Do:  plan.Action{Call: CallSwitch, SQL: read},
+			},
+		},
+	}
+	for i, d := range deferred {
+		d.ID = plan.StepID(fmt.Sprintf("%s%d", deferredPrefix, i+1))
+		d.Why = "ENABLE ALWAYS or ENABLE REPLICA: it would have fired a second time for replicated rows; committed behind the fence"
+		d.Do.Call = CallSwitch
+		stage.Steps = append(stage.Steps, d)
+	}
+	stage.Steps = append(stage.Steps, plan.Step{
+		ID: StepCommit, Title: "commit the fence: the point of no return", On: plan.Source,
+		Why:     "everything above is held by one session and falls with it; after this commit the target is the truth",
+		Do:      plan.Action{Call: CallSwitch, SQL: "commit"},
+		Hazards: []plan.Hazard{plan.HazardFinal},
+	})
+	return stage
+}
+
+func joined(statements []string) string { return strings.Join(statements, ";\n") }
+
+// A fence is there on all tables or on none: it is made in one transaction.
+func probeFence(tables int) string {
+	return fmt.Sprintf(`select case count(*) when 0 then 'absent' when %d then 'done' else 'the fence stands on ' || count(*) || ' tables instead of %[1]d' end
+from pg_trigger where tgname = '%s' and not tgisinternal`, tables, plan.FenceTrigger)
+}
+
+// Release returns the stage that opens the target.
+func Release(run plan.RunID) plan.Stage {
+	return plan.Stage{
+		ID: plan.StageRelease, Title: "the target takes the writes", Irreversible: true,
+		Steps: []plan.Step{{
+			ID: "release.disable", Title: "disable the subscription: nothing comes from the source any more", On: plan.Target,
+			Recorded: true,
+			Do:       plan.Action{SQL: "alter subscription " + plan.QuoteIdent(run.Object()) + " disable"},
+		}},
+	}
+}
+
+// Finalize returns the stage that removes the fence and the last of our objects.
+func Finalize() plan.Stage {
+	return plan.Stage{
+		ID: plan.StageFinalize, Title: "the fence on the old server and schema pgleap on both go", Irreversible: true,
+		Steps: []plan.Step{
+			{
+				ID: "finalize.fence", Title: "drop schema pgleap, and the fence with it, on the old server", On: plan.Source,
+				Why:     "the old server takes writes again that nobody carries over: no client may be left on it",
+				Probe:   "select case when to_regnamespace('pgleap') is null then 'done' else 'absent' end",
+				Do:      plan.Action{SQL: "drop schema if exists pgleap cascade"},
+				Hazards: []plan.Hazard{plan.HazardFinal},
+			},
+			{
+				ID: "finalize.journal", Title: "drop the journal", On: plan.Target,
+				Probe: "select case when to_regnamespace('pgleap') is null then 'done' else 'absent' end",
+				Do:    plan.Action{SQL: "drop schema if exists pgleap cascade"},
+			},
+		},
+	}
+}

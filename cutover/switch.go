@@ -1,0 +1,338 @@
+package cutover
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"pgleap/internal/pg"
+	"pgleap/plan"
+)
+
+// Sequences carries positions over; declared here, by its consumer.
+type Sequences interface {
+	Prepare(ctx context.Context) error          // warms the statements, sets what can be set beforehand
+	Read(ctx context.Context) error             // on the source, behind the locks
+	Set(ctx context.Context, repair bool) error // on the target; with repair never backwards
+	Positions() any                             // for the report
+}
+
+// Switch is one cutover.
+type Switch struct {
+	Run       plan.RunID
+	Stage     plan.Stage // the statements come from here
+	Budget    time.Duration
+	Connect   Connector
+	Sequences func(source *pg.Source, target *pg.Target) Sequences
+	Deferred  []plan.Step // of the stage's deferred steps those that are not recorded yet
+	Record    func(ctx context.Context, t *pg.Target, step plan.StepID) error
+	Emit      func(plan.Event)
+	Point     func(name string) // told at every instruction a test may want to die at; may be nil
+}
+
+// Connector opens the sessions of a switch.
+type Connector interface {
+	OpenSource(ctx context.Context) (*pg.Source, error)
+	OpenTarget(ctx context.Context) (*pg.Target, error)
+}
+
+// Result is what the switch measured, in milliseconds.
+type Result struct {
+	FenceLSN    string  `json:"fence_lsn"`
+	Repaired    bool    `json:"repaired,omitempty"` // the fence of an earlier, killed attempt stood already
+	Attempts    int     `json:"attempts"`
+	Tables      int     `json:"tables"`
+	LockMS      float64 `json:"lock_ms"`      // the last attempt's
+	MarkerMS    float64 `json:"marker_ms"`    // until the marker is committed
+	TriggersMS  float64 `json:"triggers_ms"`  // side by side with the next two
+	DrainMS     float64 `json:"drain_ms"`     // from the marker's commit until it is seen on the target
+	SequencesMS float64 `json:"sequences_ms"` // read and set
+	CommitMS    float64 `json:"commit_ms"`
+	StallMS     float64 `json:"stall_ms"` // from the first lock asked for to the release
+	Sequences   any     `json:"sequences"`
+}
+
+// sessions are opened and warmed before anybody waits.
+type sessions struct {
+	fence, reader, marker *pg.Source
+	watch, set            *pg.Target
+}
+
+func (s *sessions) close() {
+	for _, x := range []*pg.Source{s.fence, s.reader, s.marker} {
+		if x != nil {
+			x.Close()
+		}
+	}
+	for _, x := range []*pg.Target{s.watch, s.set} {
+		if x != nil {
+			x.Close()
+		}
+	}
+}
+
+// Do makes the switch. An error of kind not-switched means that everything is undone and the source is
+// writable again; one of kind past-return, that the fence stands and the target is the truth.
+func (w *Switch) Do(ctx context.Context) (Result, error) {
+	s, err := w.open(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	defer s.close()
+	sequences := w.Sequences(s.reader, s.set)
+	state, err := w.fenceState(ctx, s.reader)
+	if err != nil {
+		return Result{}, err
+	}
+	if state == plan.Done {
+		return w.repair(ctx, s, sequences)
+	}
+	if err := w.warm(ctx, s, sequences); err != nil {
+		return Result{}, fmt.Errorf("prepare the switch: %w", err)
+	}
+	w.point("prepared")
+	limited, cancel := context.WithTimeout(ctx, w.Budget)
+	defer cancel()
+	started := time.Now()
+	r, err := w.attempt(limited, s, sequences)
+	if err == nil {
+		err = limited.Err()
+	}
+	if err != nil {
+		s.fence.Rollback()
+		s.set.Rollback()
+		return r, w.undone(ctx, err, time.Since(started))
+	}
+	return w.pass(ctx, s, r, sequences, started)
+}
+
+// attempt does everything up to the commit; all of it is held by the fence's session.
+func (w *Switch) attempt(ctx context.Context, s *sessions, sequences Sequences) (Result, error) {
+	r := Result{}
+	var err error
+	if r.Attempts, r.Tables, r.LockMS, err = w.lock(ctx, s); err != nil {
+		return r, err
+	}
+	w.point("locked")
+	group, inner := errgroup.WithContext(ctx)
+	group.Go(func() error { return w.drain(inner, s, &r) })
+	group.Go(func() error {
+		defer since(time.Now(), &r.TriggersMS)
+		_, err := s.fence.ExecEach(inner, w.statements(StepFence))
+		return wrap("create the fence", err)
+	})
+	group.Go(func() error {
+		defer since(time.Now(), &r.SequencesMS)
+		if err := sequences.Read(inner); err != nil {
+			return err
+		}
+		return sequences.Set(inner, false)
+	})
+	if err := group.Wait(); err != nil {
+		return r, err
+	}
+	w.point("drained")
+	return r, w.deferred(ctx, s.set)
+}
+
+// drain writes the marker and waits until it is on the target. The LSN is taken while the locks are held and
+// after every writer that was let through has committed. A fence LSN is never reused.
+func (w *Switch) drain(ctx context.Context, s *sessions, r *Result) error {
+	id := time.Now().UnixNano()
+	began := time.Now()
+	var lsn pg.SourceLSN
+	if err := s.marker.QueryRow(ctx, w.sql(StepMarker), id, string(w.Run)).Scan(&lsn.LSN); err != nil {
+		return wrap("write the marker", err)
+	}
+	since(began, &r.MarkerMS)
+	r.FenceLSN = lsn.String()
+	w.point("marked")
+	defer since(time.Now(), &r.DrainMS)
+	for {
+		var there bool
+		if err := s.watch.QueryRow(ctx, w.sql(StepDrain), id).Scan(&there); err != nil {
+			return wrap("wait for the marker", err)
+		}
+		if there {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return wrap("wait for the marker", ctx.Err())
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// deferred creates what must not fire before the release, in a transaction that is left open: it commits
+// behind the fence's commit.
+func (w *Switch) deferred(ctx context.Context, t *pg.Target) error {
+	if len(w.Deferred) == 0 {
+		return nil
+	}
+	if _, err := t.Exec(ctx, "begin"); err != nil {
+		return wrap("begin on the target", err)
+	}
+	for _, step := range w.Deferred {
+		if _, err := t.Exec(ctx, step.Do.SQL); err != nil {
+			return wrap(step.Title, err)
+		}
+		if err := w.Record(ctx, t, step.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pass is the point of no return and what follows it at once.
+func (w *Switch) pass(ctx context.Context, s *sessions, r Result, sequences Sequences, started time.Time) (Result, error) {
+	// From here a cancelled context means nothing: the commit may be on its way.
+	ctx = context.WithoutCancel(ctx)
+	w.point("before-commit")
+	began := time.Now()
+	if err := w.commit(ctx, s.fence); err != nil {
+		state, unknown := w.stateAfter(ctx)
+		if unknown != nil {
+			s.set.Rollback()
+			return r, plan.Fail(plan.KindPastReturn, "run the same command again: it looks whether the fence stands, and goes on or begins anew",
+				"the connection was lost while the fence was being committed, and the source cannot be asked whether it was: %w", err)
+		}
+		if state != plan.Done {
+			s.set.Rollback()
+			return r, w.undone(ctx, err, time.Since(started))
+		}
+	}
+	since(began, &r.CommitMS)
+	w.point("committed")
+	if len(w.Deferred) > 0 {
+		if _, err := s.set.Exec(ctx, "commit"); err != nil {
+			return r, pastReturn("commit the deferred triggers on the target", err)
+		}
+	}
+	return w.released(r, sequences, started)
+}
+
+// released tells the world. Nothing that can fail stands between the commit and this.
+func (w *Switch) released(r Result, sequences Sequences, started time.Time) (Result, error) {
+	since(started, &r.StallMS)
+	r.Sequences = sequences.Positions()
+	w.Emit(plan.Event{Kind: plan.EventReleased, Stage: plan.StageSwitch, Message: "the target takes the writes", Data: r.data()})
+	w.point("released")
+	return r, nil
+}
+
+// data is the result as an event carries it.
+func (r Result) data() map[string]any {
+	m := map[string]any{}
+	if text, err := json.Marshal(r); err == nil {
+		_ = json.Unmarshal(text, &m)
+	}
+	return m
+}
+
+func (w *Switch) commit(ctx context.Context, fence *pg.Source) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	_, err := fence.Exec(ctx, w.sql(StepCommit))
+	return err
+}
+
+// repair goes on behind a fence that stands: an earlier attempt was killed after its commit. It drains anew,
+// and never sets a sequence backwards, because clients may be on the target already.
+func (w *Switch) repair(ctx context.Context, s *sessions, sequences Sequences) (Result, error) {
+	r := Result{Repaired: true}
+	started := time.Now()
+	limited, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := w.drain(limited, s, &r); err != nil {
+		return r, pastReturn("drain behind the fence", err)
+	}
+	if err := sequences.Read(limited); err != nil {
+		return r, pastReturn("read the sequences behind the fence", err)
+	}
+	if err := sequences.Set(limited, true); err != nil {
+		return r, pastReturn("set the sequences behind the fence", err)
+	}
+	if err := w.deferred(limited, s.set); err != nil {
+		return r, pastReturn("create the deferred triggers", err)
+	}
+	if len(w.Deferred) > 0 {
+		if _, err := s.set.Exec(limited, "commit"); err != nil {
+			return r, pastReturn("commit the deferred triggers on the target", err)
+		}
+	}
+	r.Tables = len(w.statements(StepLock))
+	return w.released(r, sequences, started)
+}
+
+func (w *Switch) fenceState(ctx context.Context, q pg.Querier) (plan.State, error) {
+	step, _ := w.Stage.Step(StepFence)
+	var state string
+	if err := q.QueryRow(ctx, step.Probe).Scan(&state); err != nil {
+		return "", fmt.Errorf("look for the fence: %w", err)
+	}
+	if state != string(plan.Absent) && state != string(plan.Done) {
+		return "", plan.Fail(plan.KindDrift, "somebody dropped fence triggers by hand: drop the others too (drop schema pgleap cascade, on the source, opens all of it), or create them again", "the old server is half fenced: %s", state)
+	}
+	return plan.State(state), nil
+}
+
+// stateAfter asks the source over a new connection whether the fence was committed.
+func (w *Switch) stateAfter(ctx context.Context) (plan.State, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	s, err := w.Connect.OpenSource(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer s.Close()
+	return w.fenceState(ctx, s)
+}
+
+func (w *Switch) sql(id plan.StepID) string {
+	step, _ := w.Stage.Step(id)
+	return step.Do.SQL
+}
+
+func (w *Switch) statements(id plan.StepID) []string { return plan.Statements(w.sql(id)) }
+
+func (w *Switch) point(name string) {
+	if w.Point != nil {
+		w.Point("switch." + name)
+	}
+}
+
+// undone explains an attempt that was taken back.
+func (w *Switch) undone(ctx context.Context, err error, took time.Duration) error {
+	fix := "run pgleap cutover again when the cause is gone"
+	if ctx.Err() != nil {
+		return plan.Fail(plan.KindInterrupted, fix, "the switch was interrupted and undone; the source is writable again: %w", err)
+	}
+	var blocked *blockedError
+	if errors.As(err, &blocked) {
+		fix = blocked.fix()
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return plan.Fail(plan.KindNotSwitched, fix, "the switch was not complete within %s (--max-write-stall) and was undone after %s; the source is writable again: %w",
+			plan.HumanDuration(w.Budget), plan.HumanDuration(took), err)
+	}
+	return plan.Fail(plan.KindNotSwitched, fix, "the switch failed and was undone; the source is writable again: %w", err)
+}
+
+func pastReturn(act string, err error) error {
+	return plan.Fail(plan.KindPastReturn, "the source stays fenced and the target is the truth: mend the cause, then run pgleap cutover again, it goes on from here",
+		"%s: %s: %w", act, pg.Message(err), err)
+}
+
+func wrap(act string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", act, err)
+}
+
+func since(t time.Time, ms *float64) { *ms = float64(time.Since(t).Microseconds()) / 1000 }

@@ -1,0 +1,26 @@
+-- Objects of pgleap. A pg_<subscription>_sync_<table>_<system> slot belongs to a first copy; one that nobody
+-- uses was left over by a copy that was given up.
+select 'slot' as kind, '' as schema, s.slot_name::text as name, '' as remark, s.active and s.slot_name ~ '^pg_' as busy
+  from pg_replication_slots s
+ where s.database = current_database()
+   and (s.slot_name ~ '^pgleap_' or s.slot_name ~ '^pg_[0-9]+_sync_[0-9]+')
+union all
+select 'publication', '', p.pubname::text, '', false
+  from pg_publication p
+ where p.pubname ~ '^pgleap_'
+union all
+select 'subscription', '', s.subname::text, '', false
+  from pg_subscription s
+ where s.subname ~ '^pgleap_'
+   and s.subdbid = (select oid from pg_database where datname = current_database())
+union all
+select 'schema', '', n.nspname::text, coalesce(obj_description(n.oid, 'pg_namespace'), ''), false
+  from pg_namespace n
+ where n.nspname = 'pgleap'
+union all
+select 'trigger', n.nspname::text, c.relname::text, '', false
+  from pg_trigger t
+  join pg_class c on c.oid = t.tgrelid
+  join pg_namespace n on n.oid = c.relnamespace
+ where t.tgname = 'zz_pgleap_fence' and not t.tgisinternal
+ order by kind, schema, name

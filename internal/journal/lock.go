@@ -1,0 +1,61 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"pgleap/internal/pg"
+	"pgleap/plan"
+)
+
+// Two halves of the advisory lock's key: "pglp", and one run a database.
+const lockClass, lockObject = 0x70676c70, 1
+
+// Lock is the run lock on one server: it falls with its session, so a killed pgleap leaves none behind.
+type Lock struct{ session *pg.Session }
+
+// Unlock ends the lock's session.
+func (l *Lock) Unlock() { l.session.Close() }
+
+// Take locks the run on the session's server. The session belongs to the lock from then on. When somebody
+// else holds it, the error names the holder.
+func Take(ctx context.Context, s *pg.Session, side plan.Side) (*Lock, error) {
+	var ok bool
+	if err := s.QueryRow(ctx, `select pg_try_advisory_lock($1, $2)`, lockClass, lockObject).Scan(&ok); err != nil {
+		return nil, fmt.Errorf("lock the run on the %s: %w", side, err)
+	}
+	if ok {
+		return &Lock{session: s}, endOrphans(ctx, s)
+	}
+	var pid int
+	var name, user, client string
+	var since time.Time
+	err := s.QueryRow(ctx, `select a.pid, a.application_name, a.usename, coalesce(host(a.client_addr), 'a local socket'), a.backend_start
+		from pg_locks l join pg_stat_activity a using (pid)
+		where l.locktype = 'advisory' and l.granted and l.classid = $1 and l.objid = $2
+		  and l.database = (select oid from pg_database where datname = current_database())`, lockClass, lockObject).Scan(&pid, &name, &user, &client, &since)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, plan.Fail(plan.KindLocked, "run the same command again", "another run held the lock on the %s and has just let go of it", side)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the holder of the run lock on the %s: %w", side, err)
+	}
+	return nil, plan.Fail(plan.KindLocked, fmt.Sprintf("wait for it, or, if it is dead, end it on the %s with: select pg_terminate_backend(%d)", side, pid),
+		"another pgleap holds the run lock on the %s: %s as %s from %s, pid %d, since %s", side, name, user, client, pid, since.Format(time.DateTime))
+}
+
+// endOrphans ends statements that a killed pgleap left running on the server: with the run lock in our hands
+// nobody else can be walking. Without the right to do so they are left: what they hold ends by itself.
+func endOrphans(ctx context.Context, s *pg.Session) error {
+	_, err := s.Exec(ctx, `select pg_terminate_backend(pid) from pg_stat_activity
+		where datname = current_database() and pid <> pg_backend_pid()
+		  and application_name in ('pgleap/sync', 'pgleap/cutover', 'pgleap/abort', 'pgleap/finalize')`)
+	if err != nil && pg.Code(err) != pg.CodePrivilege {
+		return fmt.Errorf("end what a killed pgleap left running: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package pg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+)
+
+// SourceReplication is a walsender session on the source: it speaks the replication grammar and the simple
+// protocol only.
+type SourceReplication struct {
+	conn    *pgconn.PgConn
+	address Address
+}
+
+// OpenSourceReplication connects with replication=database.
+func OpenSourceReplication(ctx context.Context, a Address, verb string) (*SourceReplication, error) {
+	if a.IsZero() {
+		return nil, fmt.Errorf("source: %w", ErrNoAddress)
+	}
+	c := a.config.Copy().Config
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = connectTimeout
+	}
+	c.RuntimeParams["replication"] = "database"
+	c.RuntimeParams["application_name"] = "pgleap/" + verb
+	c.RuntimeParams["statement_timeout"] = "0"
+	c.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
+	// A cancelled wait must be ended on the server: a walsender that waits for transactions does not notice
+	// that its client is gone, and would leave a slot behind that nobody knows.
+	c.BuildContextWatcherHandler = func(pc *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: pc, DeadlineDelay: 5 * time.Second}
+	}
+	conn, err := pgconn.ConnectConfig(ctx, &c)
+	if err != nil {
+		return nil, &ConnectError{Side: "source (replication)", Address: a.String(), User: a.User(), Err: err, text: a.Redact(reason(err))}
+	}
+	return &SourceReplication{conn: conn, address: a}, nil
+}
+
+// PID returns the server process of the session.
+func (r *SourceReplication) PID() uint32 { return r.conn.PID() }
+
+// Close ends the session.
+func (r *SourceReplication) Close() { _ = r.conn.Close(context.Background()) }
+
+var slotName = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
+
+// CreateSlotStatement is the statement that CreateSlot sends. The old grammar is accepted by 10 to 18.
+func CreateSlotStatement(name string) string {
+	return fmt.Sprintf("CREATE_REPLICATION_SLOT %s LOGICAL pgoutput NOEXPORT_SNAPSHOT", name)
+}
+
+// CreateSlot sends statement, made by CreateSlotStatement, and returns the slot's consistent point. It waits
+// for every open write transaction of the cluster; when ctx ends the server takes the slot back.
+func (r *SourceReplication) CreateSlot(ctx context.Context, statement string) (SourceLSN, error) {
+	res, err := pglogrepl.ParseCreateReplicationSlot(r.conn.Exec(ctx, statement))
+	if err != nil {
+		return SourceLSN{}, normalise(ctx, err)
+	}
+	lsn, err := pglogrepl.ParseLSN(res.ConsistentPoint)
+	return SourceLSN{lsn}, err
+}
+
+// ValidSlotName refuses what PostgreSQL would refuse, and what pglogrepl would not quote.
+func ValidSlotName(name string) error {
+	if !slotName.MatchString(name) {
+		return errors.New("a slot's name has 1 to 63 characters of a-z, 0-9 and _")
+	}
+	return nil
+}

@@ -1,0 +1,351 @@
+// Package pg holds the sessions of pgleap: the only package that opens connections to PostgreSQL.
+//
+// Source and Target are different types, and so is the source's replication session: mixing them up does not
+// compile. A session is one connection, never a pool: settings, locks, snapshots and advisory locks belong
+// to it. Every statement that changes a server goes through Exec.
+package pg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+
+	"pgleap/internal/pgver"
+)
+
+// LSN is a position in a server's WAL.
+type LSN = pglogrepl.LSN
+
+// SourceLSN is a position in the source's WAL: comparing it with a position of the target makes no sense.
+type SourceLSN struct{ LSN }
+
+// ErrReadOnly is returned by Exec on a read-only session, before anything is sent.
+var ErrReadOnly = errors.New("this session only reads")
+
+// Options of a session.
+type Options struct {
+	Verb     string            // shown as application_name pgleap/<verb>
+	ReadOnly bool              // Exec refuses, and the server is told default_transaction_read_only=on
+	Settings map[string]string // over the defaults
+	Log      *slog.Logger      // gets every statement that changes a server, and the server's notices; may be nil
+}
+
+// Querier reads.
+type Querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// Session is one connection. Use Source or Target where the side matters.
+type Session struct {
+	conn    *pgx.Conn
+	address Address
+	options Options
+	side    string
+	version pgver.Version
+}
+
+// Source is a session on the server that is left, Target one on the server that takes over.
+type (
+	Source struct{ *Session }
+	Target struct{ *Session }
+)
+
+// OpenSource connects to the source.
+func OpenSource(ctx context.Context, a Address, o Options) (*Source, error) {
+	s, err := open(ctx, a, o, "source")
+	if err != nil {
+		return nil, err
+	}
+	return &Source{s}, nil
+}
+
+// OpenTarget connects to the target.
+func OpenTarget(ctx context.Context, a Address, o Options) (*Target, error) {
+	s, err := open(ctx, a, o, "target")
+	if err != nil {
+		return nil, err
+	}
+	return &Target{s}, nil
+}
+
+// ConnectError says which side cannot be reached, and why, without the password.
+type ConnectError struct {
+	Side, Address, User string
+	Err                 error
+	text                string
+}
+
+// Error names the side, the address and the server's own words.
+func (e *ConnectError) Error() string {
+	return fmt.Sprintf("cannot connect to the %s %s as %s: %s", e.Side, e.Address, e.User, e.text)
+}
+
+// Unwrap returns the cause.
+func (e *ConnectError) Unwrap() error { return e.Err }
+
+// sessionSettings are what every session of ours needs: a timeout of the role or the database must not end
+// it, names are never found through a search_path, and a database that was set read-only must still take our
+// own repairs (a startup parameter beats ALTER DATABASE … SET).
+func sessionSettings(o Options) map[string]string {
+	m := map[string]string{
+		"application_name":                    "pgleap/" + o.Verb,
+		"statement_timeout":                   "0",
+		"lock_timeout":                        "0",
+		"idle_in_transaction_session_timeout": "0",
+		"search_path":                         "pg_catalog",
+		"standard_conforming_strings":         "on",
+		"default_transaction_read_only":       "off",
+		"client_encoding":                     "UTF8",
+		"datestyle":                           "ISO, MDY",
+		"intervalstyle":                       "postgres",
+		"extra_float_digits":                  "3",
+	}
+	if o.ReadOnly {
+		m["default_transaction_read_only"] = "on"
+	}
+	for k, v := range o.Settings {
+		m[k] = v
+	}
+	return m
+}
+
+const connectTimeout = 10 * time.Second
+
+func open(ctx context.Context, a Address, o Options, side string) (*Session, error) {
+	if a.IsZero() {
+		return nil, fmt.Errorf("%s: %w", side, ErrNoAddress)
+	}
+	c := a.config.Copy()
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = connectTimeout
+	}
+	for k, v := range sessionSettings(o) {
+		c.RuntimeParams[k] = v
+	}
+	c.DefaultQueryExecMode = pgx.QueryExecModeExec
+	// A cancelled context must not cost the connection: the fence's session holds locks that only it can give back.
+	c.BuildContextWatcherHandler = func(pc *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: pc, DeadlineDelay: 5 * time.Second}
+	}
+	c.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		if o.Log != nil {
+			o.Log.Debug("notice", "side", side, "severity", n.Severity, "message", a.Redact(n.Message))
+		}
+	}
+	conn, err := pgx.ConnectConfig(ctx, c)
+	if err != nil {
+		return nil, &ConnectError{Side: side, Address: a.String(), User: a.User(), Err: err, text: a.Redact(reason(err))}
+	}
+	s := &Session{conn: conn, address: a, options: o, side: side}
+	var num int
+	if err := conn.QueryRow(ctx, "select current_setting('server_version_num')::int").Scan(&num); err != nil {
+		_ = conn.Close(context.WithoutCancel(ctx))
+		return nil, fmt.Errorf("%s: read the server's version: %w", side, err)
+	}
+	s.version = pgver.Version(num)
+	if s.version.Has(pgver.TransactionTimeout) {
+		if _, err := conn.Exec(ctx, "set transaction_timeout = 0"); err != nil {
+			_ = conn.Close(context.WithoutCancel(ctx))
+			return nil, fmt.Errorf("%s: switch off transaction_timeout: %w", side, err)
+		}
+	}
+	return s, nil
+}
+
+// reason returns the server's message where there is one, else the last error of the chain: pgconn's own
+// text repeats the user and the address.
+func reason(err error) string {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) {
+		return fmt.Sprintf("%s (%s)", pe.Message, pe.Code)
+	}
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err.Error()
+		}
+		err = next
+	}
+}
+
+// Version returns the server's version.
+func (s *Session) Version() pgver.Version { return s.version }
+
+// Address returns where the session is connected.
+func (s *Session) Address() Address { return s.address }
+
+// PID returns the server process of the session.
+func (s *Session) PID() uint32 { return s.conn.PgConn().PID() }
+
+// Close ends the session; locks and advisory locks go with it.
+func (s *Session) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = s.conn.Close(ctx)
+}
+
+// Alive tells whether the connection still stands.
+func (s *Session) Alive() bool { return !s.conn.IsClosed() }
+
+// Query reads.
+func (s *Session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	return s.conn.Query(ctx, sql, args...)
+}
+
+// QueryRow reads one row.
+func (s *Session) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	return s.conn.QueryRow(ctx, sql, args...)
+}
+
+// Exec sends statements that change the server. Without arguments several may stand in one string: they are
+// one transaction, unless they hold their own begin and commit. It returns the rows of the last one.
+func (s *Session) Exec(ctx context.Context, sql string, args ...any) (int64, error) {
+	if s.options.ReadOnly {
+		return 0, fmt.Errorf("%s: %w", s.side, ErrReadOnly)
+	}
+	if s.options.Log != nil {
+		s.options.Log.Debug("exec", "side", s.side, "sql", sql)
+	}
+	tag, err := s.conn.Exec(ctx, sql, args...)
+	return tag.RowsAffected(), normalise(ctx, err)
+}
+
+// ExecSecret is Exec for a statement that holds a password: template is what the log gets.
+func (s *Session) ExecSecret(ctx context.Context, template string, sql Secret) error {
+	if s.options.ReadOnly {
+		return fmt.Errorf("%s: %w", s.side, ErrReadOnly)
+	}
+	if s.options.Log != nil {
+		s.options.Log.Debug("exec", "side", s.side, "sql", template)
+	}
+	_, err := s.conn.Exec(ctx, sql.Reveal())
+	return normalise(ctx, err)
+}
+
+// ExecEach sends several statements in one round trip and says how many of them were carried out: the
+// statement with that index is the one that failed. They are one transaction, or part of the open one.
+func (s *Session) ExecEach(ctx context.Context, statements []string) (int, error) {
+	if s.options.ReadOnly {
+		return 0, fmt.Errorf("%s: %w", s.side, ErrReadOnly)
+	}
+	if len(statements) == 0 {
+		return 0, nil
+	}
+	size := 0
+	for _, st := range statements {
+		size += len(st) + 2
+	}
+	sql := make([]byte, 0, size)
+	for _, st := range statements {
+		sql = append(append(sql, st...), ";\n"...)
+	}
+	if s.options.Log != nil {
+		s.options.Log.Debug("exec", "side", s.side, "statements", len(statements), "first", statements[0])
+	}
+	results := s.conn.PgConn().Exec(ctx, string(sql))
+	n := 0
+	for results.NextResult() {
+		if _, err := results.ResultReader().Close(); err != nil {
+			break
+		}
+		n++
+	}
+	return n, normalise(ctx, results.Close())
+}
+
+// InTransaction runs f between begin and commit. On an error it rolls back on a context of its own: a
+// cancelled one must not leave locks behind.
+func (s *Session) InTransaction(ctx context.Context, f func() error) error {
+	if _, err := s.Exec(ctx, "begin"); err != nil {
+		return err
+	}
+	if err := f(); err != nil {
+		s.Rollback()
+		return err
+	}
+	if _, err := s.Exec(ctx, "commit"); err != nil {
+		s.Rollback()
+		return err
+	}
+	return nil
+}
+
+// Rollback ends the open transaction whatever happened to the caller's context; if even that fails the
+// connection is closed, and the server rolls back by itself.
+func (s *Session) Rollback() {
+	if s.conn.IsClosed() || s.conn.PgConn().TxStatus() == 'I' {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	if _, err := s.conn.Exec(ctx, "rollback"); err != nil {
+		_ = s.conn.PgConn().Conn().Close()
+		_ = s.conn.Close(ctx)
+	}
+}
+
+// normalise makes one error of the two a cancelled context can give: with a cancel request the server
+// answers 57014 and errors.Is(err, context.Canceled) would be false.
+func normalise(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
+}
+
+// Code returns the SQLSTATE of err, or "".
+func Code(err error) string {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) {
+		return pe.Code
+	}
+	return ""
+}
+
+// Message returns the server's message, detail and hint, or err's own text.
+func Message(err error) string {
+	var pe *pgconn.PgError
+	if !errors.As(err, &pe) {
+		return err.Error()
+	}
+	text := pe.Message
+	if pe.Detail != "" {
+		text += " (" + pe.Detail + ")"
+	}
+	if pe.Hint != "" {
+		text += " hint: " + pe.Hint
+	}
+	return text
+}
+
+// Position returns the 1-based character of the statement that the server complained about, or 0.
+func Position(err error) int {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) {
+		return int(pe.Position)
+	}
+	return 0
+}
+
+// SQLSTATEs that decide something.
+const (
+	CodeDeadlock      = "40P01"
+	CodeLockTimeout   = "55P03"
+	CodeReadOnly      = "25006"
+	CodeDuplicate     = "42710"
+	CodeUndefined     = "42704"
+	CodePrivilege     = "42501"
+	CodeObjectInUse   = "55006"
+	CodeQueryCanceled = "57014"
+)

@@ -1,0 +1,28 @@
+package pgserver
+
+import (
+	"context"
+	"testing"
+)
+
+// StartT starts a server for a test and stops it when the test ends. A failed
+// test shows the end of the server's log. A test whose server programs are
+// missing fails: a test that is skipped proves nothing.
+func StartT(tb testing.TB, o Options) *Server {
+	tb.Helper()
+	s, err := Start(tb.Context(), o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			if log, err := s.Log(); err == nil {
+				tb.Logf("end of the log of PostgreSQL %s on port %d:\n%s", s.Version, s.Port, lastLines(log, 50))
+			}
+		}
+		if err := s.Stop(context.Background()); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s
+}

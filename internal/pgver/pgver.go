@@ -1,0 +1,63 @@
+// Package pgver knows PostgreSQL's versions: the only place in pgleap with "major >= n".
+//
+// A difference between majors that the tool has to act on is a Feature: the first major that has it, and
+// the one-line reason it matters here. The facts come from the release notes and were tried on the servers.
+package pgver
+
+import "fmt"
+
+// Version is a server's server_version_num, such as 130023.
+type Version int
+
+// Oldest and Newest are the majors the tool is tested with.
+const (
+	Oldest = 10
+	Newest = 18
+)
+
+// Major returns 13 for 13.23.
+func (v Version) Major() int { return int(v) / 10000 }
+
+// String returns "13.23".
+func (v Version) String() string {
+	if v == 0 {
+		return "unknown"
+	}
+	return fmt.Sprintf("%d.%d", v.Major(), int(v)%10000)
+}
+
+// Has tells whether a server of version v has f.
+func (v Version) Has(f Feature) bool { return v.Major() >= f.Major }
+
+// Feature is something a server can do from a certain major on.
+type Feature struct {
+	Major  int
+	Reason string
+}
+
+// The features that pgleap's behaviour depends on.
+var (
+	PublishTruncate       = Feature{11, "TRUNCATE travels through a publication"}
+	IndexInclude          = Feature{11, "an index can include columns that are not part of its key (pg_index.indnkeyatts)"}
+	ConstraintParents     = Feature{11, "a constraint of a partitioned table has copies on its leaves (pg_constraint.conparentid)"}
+	GeneratedColumns      = Feature{12, "columns can be generated: they are not replicated, the target computes them"}
+	RelationOIDs          = Feature{12, "WITH OIDS is gone: pg_class.relhasoids no longer exists"}
+	PublishPartitioned    = Feature{13, "a partitioned root may stand in a publication"}
+	SlotWALStatus         = Feature{13, "pg_replication_slots tells wal_status and safe_wal_size"}
+	ProgressCopy          = Feature{14, "pg_stat_progress_copy tells the bytes of a running first copy"}
+	SubscriptionStreaming = Feature{14, "a large transaction can be streamed before its commit; the option binary exists"}
+	SubscriptionStats     = Feature{15, "pg_stat_subscription_stats counts the errors of apply and sync"}
+	DisableOnError        = Feature{15, "subscriptions have disable_on_error and SKIP"}
+	PublicSchemaClosed    = Feature{15, "schema public is no longer writable by everybody"}
+	CreateSubscription    = Feature{16, "the role pg_create_subscription may create subscriptions without superuser"}
+	SubscriptionOrigin    = Feature{16, "subscriptions have origin, run_as_owner and password_required"}
+	IndexForIdentityFull  = Feature{16, "apply uses any btree index for a table with REPLICA IDENTITY FULL"}
+	TransactionTimeout    = Feature{17, "transaction_timeout exists and ends long sessions"}
+	MaintainPrivilege     = Feature{17, "tables have the privilege MAINTAIN"}
+	SequenceData          = Feature{18, "pg_get_sequence_data reads last_value and is_called without opening the sequence"}
+	ReplicationOrigins    = Feature{18, "max_active_replication_origins bounds the origins; before, max_replication_slots does"}
+	GeneratedIdentity     = Feature{18, "updates of a table whose replica identity has an unpublished generated column are refused"}
+	ConflictCounters      = Feature{18, "pg_stat_subscription_stats counts conflicts by kind"}
+	VirtualColumns        = Feature{18, "generated columns can be virtual"}
+	NotNullConstraints    = Feature{18, "NOT NULL is a row of pg_constraint"}
+)

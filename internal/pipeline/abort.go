@@ -1,0 +1,131 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"pgleap/internal/journal"
+	"pgleap/internal/pg"
+	"pgleap/plan"
+	pgsync "pgleap/sync"
+)
+
+// Abort takes everything back that the run has made, on both sides, before the point of no return. With an
+// unset Target it works on the source alone: an orphan slot fills the source's disk.
+func Abort(ctx context.Context, c Config) error {
+	if c.Target.IsZero() {
+		return c.abortSource(ctx)
+	}
+	r, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	known, err := r.load(ctx)
+	if err != nil {
+		return err
+	}
+	if err := refusePastReturn(ctx, r.source); err != nil {
+		return err
+	}
+	if known {
+		if err := r.down(ctx); err != nil {
+			return err
+		}
+		return r.journal.Remove(ctx)
+	}
+	return r.undoSource(ctx, r.source)
+}
+
+// refusePastReturn looks at the one fact that decides: does the fence stand?
+func refusePastReturn(ctx context.Context, s *pg.Source) error {
+	var fence int
+	if err := s.QueryRow(ctx, `select count(*) from pg_trigger where tgname = $1 and not tgisinternal`, plan.FenceTrigger).Scan(&fence); err != nil {
+		return fmt.Errorf("look for the fence: %w", err)
+	}
+	if fence == 0 {
+		return nil
+	}
+	return plan.Fail(plan.KindPastReturn, "finish with pgleap cutover, which goes on from here. Only if the target is lost for good, and with it every write since: drop schema pgleap cascade, on the source, lets the source take writes again",
+		"the switch is past the point of no return: %d tables of the source are fenced and the target is the truth", fence)
+}
+
+// down walks the stages backwards and undoes their steps, each of which may never have been done.
+func (r *run) down(ctx context.Context) error {
+	for _, stage := range slices.Backward(r.plan.Stages) {
+		if stage.Irreversible || stage.ID == plan.StageSwitch {
+			continue
+		}
+		for _, s := range slices.Backward(stage.Steps) {
+			if s.Undo.IsZero() {
+				continue
+			}
+			if err := r.undo(ctx, stage.ID, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *run) undo(ctx context.Context, stage plan.StageID, s plan.Step) error {
+	var err error
+	switch {
+	case s.Undo.Call != "":
+		err = r.call(ctx, s.Undo.Call, s)
+	case s.On == plan.Source:
+		_, err = r.source.Exec(ctx, s.Undo.SQL)
+	default:
+		_, err = r.target.Exec(ctx, s.Undo.SQL)
+	}
+	if err != nil {
+		return fmt.Errorf("undo %s: %w", s.ID, err)
+	}
+	r.point(string(s.ID) + ".undone")
+	r.emit(plan.Event{Kind: plan.EventUndone, Stage: stage, Step: s.ID, Message: "undone: " + s.Title})
+	return nil
+}
+
+// abortSource undoes the source's part without a word to the target.
+func (c Config) abortSource(ctx context.Context) error {
+	r := &run{Config: c}
+	defer r.close()
+	s, err := c.OpenSource(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.keep(journal.Take(ctx, s.Session, plan.Source)); err != nil {
+		s.Close()
+		return err
+	}
+	if r.source, err = c.OpenSource(ctx); err != nil {
+		return err
+	}
+	if err := refusePastReturn(ctx, r.source); err != nil {
+		return err
+	}
+	if err := r.undoSource(ctx, r.source); err != nil {
+		return err
+	}
+	r.emit(plan.Event{Kind: plan.EventNote, Message: "nothing of run " + string(c.Run) + " is left on the source. If the target still exists, run pgleap abort with it too: its subscription retries in vain"})
+	return nil
+}
+
+// undoSource undoes what the run has on the source, known by its name alone: there is no journal to ask.
+func (r *run) undoSource(ctx context.Context, s *pg.Source) error {
+	var comment string
+	if err := s.QueryRow(ctx, `select coalesce(obj_description(to_regnamespace('pgleap'), 'pg_namespace'), '')`).Scan(&comment); err != nil {
+		return fmt.Errorf("look for schema pgleap: %w", err)
+	}
+	if other := runOf(comment); other != "" && other != string(r.Run) {
+		return plan.Fail(plan.KindBlocked, "name it with --run "+other, "schema pgleap on the source belongs to run %s, not to run %s", other, r.Run)
+	}
+	stage := pgsync.Publish(r.Run, plan.Facts{}, plan.Facts{}, plan.Selection{}, plan.Options{})
+	for _, step := range slices.Backward(stage.Steps) {
+		if err := r.undo(ctx, stage.ID, step); err != nil {
+			return err
+		}
+	}
+	return nil
+}

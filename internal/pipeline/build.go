@@ -1,0 +1,92 @@
+package pipeline
+
+import (
+	"fmt"
+
+	"pgleap/cutover"
+	"pgleap/plan"
+	"pgleap/schema"
+	"pgleap/sequences"
+	pgsync "pgleap/sync"
+)
+
+// Build makes the plan of an upgrade from what was read. It is pure.
+//
+//	schema     definitions on the target, without secondary indexes, foreign keys and triggers
+//	publish    publication and slot                                   the source starts keeping changes
+//	subscribe  subscription; rows are copied, then followed
+//	finish     indexes, constraints, triggers, statistics; sequences set beforehand; catalogs compared
+//	switch     fence, drain, sequences                                writes stop; budget; undone on failure
+//	release    the target takes the writes                            the point of no return is behind us
+//	teardown   subscription, slot, publication dropped; the fence stays
+//	finalize   fence and journal dropped; by its own verb
+func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Options, sel plan.Selection, entries []schema.Entry) plan.Plan {
+	return plan.Plan{
+		Format: plan.Format, Tool: tool, Run: run, Source: source, Target: target, Options: o,
+		Findings: plan.Check(source, target, o),
+		Stages: []plan.Stage{
+			definitions(entries),
+			pgsync.Publish(run, source, target, sel, o),
+			pgsync.Subscribe(run, target, sel),
+			finish(run, sel, entries),
+			cutover.Stage(sel, sequences.ReadStatement(source.Version), o, schema.DeferredSteps(entries)),
+			cutover.Release(run),
+			pgsync.Teardown(run),
+			cutover.Finalize(),
+		},
+	}
+}
+
+const stepCompare plan.StepID = "finish.compare"
+
+func definitions(entries []schema.Entry) plan.Stage {
+	steps := []plan.Step{{
+		ID: "schema.initial", Title: "write down what the target holds before anything is made", On: plan.Target,
+		Why:      "abort puts it back",
+		Recorded: true, Do: plan.Action{Call: callInitial},
+		Undo: plan.Action{Call: callClear},
+	}}
+	return plan.Stage{
+		ID: plan.StageSchema, Title: "definitions on the target, without what is quicker to make after the copy",
+		Steps: append(steps, schema.DefinitionSteps(entries)...),
+	}
+}
+
+func finish(run plan.RunID, sel plan.Selection, entries []schema.Entry) plan.Stage {
+	sizes := map[plan.Name]int64{}
+	for _, r := range sel.Published {
+		sizes[r.Name] = r.Bytes
+	}
+	steps := schema.FinishSteps(entries, sizes, sel.MatViews)
+	for _, r := range append(append(append([]plan.Relation{}, sel.Published...), sel.Roots...), populated(sel.MatViews)...) {
+		steps = append(steps, plan.Step{
+			ID: plan.StepID("finish.analyze." + r.Name.Schema + "." + r.Name.Name), Title: "analyze " + r.Name.String(), On: plan.Target,
+			Recorded: true, Do: plan.Action{SQL: "analyze " + r.Name.String()}, Batch: "analyze", Weight: r.Bytes,
+			Hazards: []plan.Hazard{plan.HazardLoad},
+		})
+	}
+	steps = append(steps,
+		plan.Step{
+			ID: "finish.sequences", Title: fmt.Sprintf("set %d sequences beforehand", len(sel.Sequences)), On: plan.Target,
+			Why: "at the switch only those are set that have moved since", Recorded: true,
+			Do: plan.Action{Call: callSequences},
+		},
+		plan.Step{
+			ID: stepCompare, Title: "compare the catalogs of both sides, object by object", On: plan.Target,
+			Why: "a copy can be complete while the definitions are not", Recorded: true, Except: schema.DeferredTriggers(entries),
+			Do: plan.Action{Call: callCompare},
+		},
+		pgsync.Durable(run),
+	)
+	return plan.Stage{ID: plan.StageFinish, Title: "indexes, constraints, triggers, statistics", Steps: steps}
+}
+
+func populated(views []plan.Relation) []plan.Relation {
+	var out []plan.Relation
+	for _, v := range views {
+		if v.Populated {
+			out = append(out, v)
+		}
+	}
+	return out
+}

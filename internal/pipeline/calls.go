@@ -1,0 +1,117 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"pgleap/internal/catalog"
+	"pgleap/internal/journal"
+	"pgleap/plan"
+	"pgleap/schema"
+	"pgleap/sequences"
+	pgsync "pgleap/sync"
+)
+
+// The Calls of this package: steps that SQL alone cannot express.
+const (
+	callInitial   = "read-initial"
+	callClear     = "clear-target"
+	callSequences = "set-sequences"
+	callCompare   = "compare-catalogs"
+)
+
+const secretPlaceholder = pgsync.Conninfo
+
+func (r *run) holdsSecret(s plan.Step) bool { return strings.Contains(s.Do.SQL, secretPlaceholder) }
+
+// call carries out the named part.
+func (r *run) call(ctx context.Context, name string, s plan.Step) error {
+	switch name {
+	case pgsync.CallSlot:
+		return pgsync.CreateSlot(ctx, r.source, s, r.Options.SlotTimeout, r.emit)
+	case pgsync.CallUnslot:
+		return pgsync.DropSlot(ctx, r.source, r.Run, statementOf(s))
+	case pgsync.CallCopy:
+		return pgsync.FollowCopy(ctx, r.source, r.target, r.Run, s, r.sel, r.emit)
+	case callInitial:
+		initial, err := schema.ReadInitial(ctx, r.target)
+		if err != nil {
+			return err
+		}
+		return r.journal.Record(ctx, journal.Before, plan.StageSchema, s.ID, initial)
+	case callClear:
+		return r.clear(ctx)
+	case callSequences:
+		return r.carrier().Prepare(ctx)
+	case callCompare:
+		return r.compare(ctx)
+	}
+	return fmt.Errorf("the plan names a part that this pgleap does not have: %q", name)
+}
+
+// statementOf returns the statement of a step that is done or undone by the same Call.
+func statementOf(s plan.Step) string {
+	if s.Do.Call == pgsync.CallUnslot {
+		return s.Do.SQL
+	}
+	return s.Undo.SQL
+}
+
+func (r *run) carrier() *sequences.Carrier {
+	return &sequences.Carrier{Source: r.source, Target: r.target, Of: r.sel.Sequences, Margin: r.Options.SequenceMargin}
+}
+
+// clear takes everything that was loaded off the target again.
+func (r *run) clear(ctx context.Context) error {
+	var initial schema.Initial
+	found, err := r.journal.Data(ctx, journal.Before, "schema.initial", &initial)
+	if err != nil || !found { // nothing was loaded before that record
+		return err
+	}
+	return schema.Clear(ctx, r.target, initial)
+}
+
+// compare refuses to go on while the definitions of the two sides differ.
+func (r *run) compare(ctx context.Context) error {
+	source, err := catalog.Objects(ctx, r.source)
+	if err != nil {
+		return fmt.Errorf("source: %w", err)
+	}
+	target, err := catalog.Objects(ctx, r.target)
+	if err != nil {
+		return fmt.Errorf("target: %w", err)
+	}
+	differences := schema.Compare(source, target, r.sel, r.notYet()...)
+	if len(differences) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	for i, d := range differences {
+		if i == 20 {
+			fmt.Fprintf(&b, "\n  and %d more", len(differences)-i)
+			break
+		}
+		fmt.Fprintf(&b, "\n  %s", differs(d))
+	}
+	return plan.Fail(plan.KindDrift, "make the same change on the other side (a new table also needs a new run: pgleap abort, then pgleap sync), then run the same command again",
+		"the definitions of the two sides differ in %d objects:%s", len(differences), b.String())
+}
+
+// notYet names what is on the target only after the switch.
+func (r *run) notYet() []string {
+	stage, _ := r.plan.Stage(plan.StageFinish)
+	step, _ := stage.Step(stepCompare)
+	return step.Except
+}
+
+// differs says in a line what one side has and the other has not.
+func differs(d schema.Difference) string {
+	switch {
+	case d.Target == "":
+		return plan.OneLine(d.String() + " is not on the target; the source has: " + d.Source)
+	case d.Source == "":
+		return plan.OneLine(d.String() + " is not on the source; the target has: " + d.Target)
+	}
+	return plan.OneLine(d.String() + " differs; source: " + d.Source + "; target: " + d.Target)
+}

@@ -1,0 +1,148 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"pgleap/internal/catalog"
+	"pgleap/internal/pg"
+	"pgleap/plan"
+	"pgleap/schema"
+)
+
+// Reading is what was read from both servers, and the pg_dump that was found.
+type Reading struct {
+	Source, Target plan.Facts
+	program        schema.Program
+}
+
+// Read reads the facts of both servers. It changes nothing.
+func Read(ctx context.Context, c Config) (Reading, error) {
+	var r Reading
+	group, inner := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		s, err := pg.OpenSource(inner, c.Source, pg.Options{Verb: c.Verb, ReadOnly: true, Log: c.Log})
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		if r.Source, err = catalog.Read(inner, s, plan.Source, c.Run); err != nil {
+			return fmt.Errorf("read the source: %w", err)
+		}
+		r.Source.Address = c.Source.HostPort()
+		return nil
+	})
+	group.Go(func() error {
+		t, err := pg.OpenTarget(inner, c.Target, pg.Options{Verb: c.Verb, ReadOnly: true, Log: c.Log})
+		if err != nil {
+			return err
+		}
+		defer t.Close()
+		if r.Target, err = catalog.Read(inner, t, plan.Target, c.Run); err != nil {
+			return fmt.Errorf("read the target: %w", err)
+		}
+		r.Target.Address = c.Target.HostPort()
+		return nil
+	})
+	var reach plan.Reach
+	group.Go(func() (err error) {
+		reach, err = c.reach(inner)
+		return err
+	})
+	err := group.Wait()
+	r.Target.ReachesSource = &reach
+	if err != nil {
+		return r, err
+	}
+	if r.program, err = schema.Find(ctx, c.PgDump, r.Source.Version.Major()); err != nil {
+		r.Source.PgDump = &plan.PgDump{Error: err.Error()}
+		return r, nil
+	}
+	r.Source.PgDump = &plan.PgDump{Command: strings.Join(r.program.Command, " "), Major: r.program.Major, Version: r.program.Version}
+	return r, nil
+}
+
+// reach tries for real whether the target reaches the source with the subscription's own conninfo: it makes
+// a subscription to a publication that is not there, and rolls back. Only the target's network counts, not ours.
+func (c Config) reach(ctx context.Context) (plan.Reach, error) {
+	t, err := c.OpenTarget(ctx)
+	if err != nil {
+		return plan.Reach{}, err
+	}
+	defer t.Close()
+	if _, err := t.Exec(ctx, "begin read write"); err != nil {
+		return plan.Reach{}, fmt.Errorf("try whether the target reaches the source: %w", err)
+	}
+	defer t.Rollback()
+	if err := hideStatement(ctx, t); err != nil {
+		return plan.Reach{}, err
+	}
+	template := "create subscription " + plan.QuoteIdent(c.Run.Object()+"_check") + " connection '%s' publication " + plan.QuoteIdent(c.Run.Object()+"_check") +
+		" with (create_slot = false, slot_name = none, enabled = false, copy_data = false)"
+	err = t.ExecSecret(ctx, fmt.Sprintf(template, "•••"), c.fill(template, "%s"))
+	switch {
+	case err == nil:
+		return plan.Reach{Tried: true, OK: true}, nil
+	case pg.Code(err) == pg.CodePrivilege:
+		return plan.Reach{Error: c.redact(pg.Message(err))}, nil
+	case pg.Code(err) == "":
+		return plan.Reach{}, fmt.Errorf("try whether the target reaches the source: %w", err)
+	}
+	return plan.Reach{Tried: true, Error: c.redact(pg.Message(err))}, nil
+}
+
+// fill puts the source's conninfo, as a literal's content, in the place of the placeholder.
+func (c Config) fill(template, placeholder string) pg.Secret {
+	info := strings.ReplaceAll(c.conninfo(c.reachedAt()).Reveal(), "'", "''")
+	return pg.Secret(strings.Replace(template, placeholder, info, 1))
+}
+
+func (c Config) redact(text string) string {
+	return c.Source.Redact(c.reachedAt().Redact(c.Target.Redact(text)))
+}
+
+// hideStatement keeps the transaction's next statements, which hold a password, out of the server's log and
+// of pg_stat_activity and pg_stat_statements, where we may. Only a superuser may.
+func hideStatement(ctx context.Context, t *pg.Target) error {
+	_, err := t.Exec(ctx, `select set_config(s.name, s.value, true) from (values
+  ('log_statement', 'none'), ('log_min_error_statement', 'panic'), ('log_min_duration_statement', '-1'),
+  ('log_duration', 'off'), ('track_activities', 'off'), ('log_min_duration_sample', '-1'), ('log_transaction_sample_rate', '0'),
+  ('pg_stat_statements.track', 'none'), ('auto_explain.log_min_duration', '-1')) s(name, value)
+where exists (select from pg_settings p where p.name = s.name) and (select rolsuper from pg_roles where rolname = current_user)`)
+	if err != nil {
+		return fmt.Errorf("keep the connection string out of the server's log: %w", err)
+	}
+	return nil
+}
+
+// Make reads both servers and makes the plan. Where something blocks, the definitions may not even be
+// readable: then the plan has findings and no stages.
+func Make(ctx context.Context, c Config) (plan.Plan, error) {
+	r, err := Read(ctx, c)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	return c.make(ctx, r)
+}
+
+func (c Config) make(ctx context.Context, r Reading) (plan.Plan, error) {
+	sel, err := plan.Select(r.Source, c.Options)
+	if err != nil {
+		return plan.Plan{}, &plan.Failure{Kind: plan.KindUsage, Err: err}
+	}
+	p := plan.Plan{Format: plan.Format, Tool: c.Tool, Run: c.Run, Source: r.Source, Target: r.Target, Options: c.Options, Findings: plan.Check(r.Source, r.Target, c.Options)}
+	if r.Source.PgDump.Error != "" {
+		return p, nil
+	}
+	d, err := schema.Dump(ctx, r.program, c.Source, sel)
+	if err != nil {
+		if plan.Blocked(p.Findings) {
+			return p, nil
+		}
+		return p, err
+	}
+	return Build(c.Run, c.Tool, r.Source, r.Target, c.Options, sel, d.Entries), nil
+}

@@ -1,0 +1,307 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"pgleap/internal/journal"
+	"pgleap/internal/pg"
+	"pgleap/internal/pgver"
+	"pgleap/plan"
+	pgsync "pgleap/sync"
+)
+
+// Thresholds are from when on a lag is worth a warning, and when it is critical.
+type Thresholds struct {
+	WarnBytes, CriticalBytes     int64
+	WarnSeconds, CriticalSeconds float64
+}
+
+// Level says how well a run is.
+type Level string
+
+// The levels of a status.
+const (
+	OK       Level = "ok"
+	Warn     Level = "warning"
+	Critical Level = "critical"
+)
+
+// Problem is something that is wrong, with its mend.
+type Problem struct {
+	Level Level  `json:"level"`
+	Text  string `json:"problem"`
+	Mend  string `json:"mend,omitempty"`
+}
+
+// StageStatus is how far a stage is.
+type StageStatus struct {
+	ID    plan.StageID `json:"id"`
+	Title string       `json:"title"`
+	State string       `json:"state"` // done, begun, pending
+	Steps int          `json:"steps"`
+	Done  int          `json:"steps_done"` // of those that are recorded or whose probe says done
+}
+
+// Status is everything that can be said of a run without changing anything.
+type Status struct {
+	Run      plan.RunID          `json:"run"`
+	Known    bool                `json:"known"` // the target has a journal of this run
+	Level    Level               `json:"level"`
+	Stages   []StageStatus       `json:"stages,omitempty"`
+	States   map[string]int      `json:"tables_by_state,omitempty"`
+	Tables   []pgsync.TableState `json:"tables,omitempty"`
+	Bytes    int64               `json:"copied_bytes"`
+	Total    int64               `json:"total_bytes"`
+	Lag      *pgsync.Lag         `json:"lag,omitempty"`
+	Growth   float64             `json:"retained_bytes_per_second"` // of the WAL that our slot keeps
+	Worker   *pgsync.Worker      `json:"apply_worker,omitempty"`
+	Fenced   bool                `json:"source_fenced"`
+	Problems []Problem           `json:"problems"`
+}
+
+// Next says what the operator would do now.
+func (s Status) Next() string {
+	state := map[plan.StageID]string{}
+	for _, st := range s.Stages {
+		state[st.ID] = st.State
+	}
+	switch {
+	case !s.Known:
+		return "pgleap sync"
+	case s.Fenced && state[plan.StageTeardown] != "done":
+		return "pgleap cutover (goes on behind the fence)"
+	case state[plan.StageTeardown] == "done":
+		return "pgleap finalize, when nobody needs the old server any more"
+	case state[plan.StageFinish] == "done":
+		return "pgleap cutover"
+	default:
+		return "pgleap sync"
+	}
+}
+
+// ReadStatus reads it. The sessions only read.
+func ReadStatus(ctx context.Context, c Config, th Thresholds) (Status, error) {
+	s, err := pg.OpenSource(ctx, c.Source, pg.Options{Verb: "status", ReadOnly: true, Log: c.Log})
+	if err != nil {
+		return Status{}, err
+	}
+	defer s.Close()
+	t, err := pg.OpenTarget(ctx, c.Target, pg.Options{Verb: "status", ReadOnly: true, Log: c.Log})
+	if err != nil {
+		return Status{}, err
+	}
+	defer t.Close()
+	r := &run{Config: c, source: s, target: t, journal: journal.On(t, c.Run)}
+	st := Status{Run: c.Run, Level: OK, Problems: []Problem{}}
+	if st.Known, err = r.load(ctx); err != nil {
+		return st, err
+	}
+	if err := r.source.QueryRow(ctx, `select exists (select from pg_trigger where tgname = $1 and not tgisinternal)`, plan.FenceTrigger).Scan(&st.Fenced); err != nil {
+		return st, fmt.Errorf("look for the fence: %w", err)
+	}
+	if !st.Known {
+		return st, nil
+	}
+	if err := r.stageStates(ctx, &st); err != nil {
+		return st, err
+	}
+	if done(st, plan.StageTeardown) || !done(st, plan.StagePublish) {
+		return st, nil
+	}
+	if err := r.replication(ctx, &st, th); err != nil {
+		return st, err
+	}
+	for _, p := range st.Problems {
+		if p.Level == Critical || st.Level == OK {
+			st.Level = p.Level
+		}
+	}
+	return st, nil
+}
+
+func done(st Status, id plan.StageID) bool {
+	for _, s := range st.Stages {
+		if s.ID == id {
+			return s.State == "done"
+		}
+	}
+	return false
+}
+
+func (r *run) stageStates(ctx context.Context, st *Status) error {
+	stages, err := r.journal.Stages(ctx)
+	if err != nil {
+		return err
+	}
+	steps, err := r.journal.Steps(ctx)
+	if err != nil {
+		return err
+	}
+	first := true // the first unfinished stage is the one that is being walked
+	for _, stage := range r.plan.Stages {
+		s := StageStatus{ID: stage.ID, Title: stage.Title, State: "pending", Steps: len(stage.Steps)}
+		if stages[stage.ID] {
+			s.State, s.Done = "done", s.Steps
+		} else if first {
+			first = false
+			if s.Done, err = r.countDone(ctx, stage, steps); err != nil {
+				return err
+			}
+			if s.Done > 0 {
+				s.State = "begun"
+			}
+		}
+		st.Stages = append(st.Stages, s)
+	}
+	return nil
+}
+
+func (r *run) countDone(ctx context.Context, stage plan.Stage, recorded map[plan.StepID]bool) (int, error) {
+	n := 0
+	for _, s := range stage.Steps {
+		switch {
+		case s.Recorded && recorded[s.ID]:
+			n++
+		case s.Probe != "":
+			if state, err := r.probe(ctx, s); err == nil && state == plan.Done {
+				n++
+			} else if err != nil && plan.KindOf(err) != plan.KindDrift {
+				return 0, err
+			}
+		}
+	}
+	return n, nil
+}
+
+// trendOver is the time between two looks at the retained WAL.
+const trendOver = 500 * time.Millisecond
+
+// replication reads slot, worker and tables, and judges them.
+func (r *run) replication(ctx context.Context, st *Status, th Thresholds) error {
+	before, err := pgsync.ReadLag(ctx, r.source, r.Run)
+	if errors.Is(err, pgsync.ErrNoSlot) {
+		st.Problems = append(st.Problems, Problem{Critical, "the replication slot " + r.Run.Object() + " is gone from the source: what was written since cannot come any more", "pgleap abort, then pgleap sync"})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if st.Tables, err = pgsync.Tables(ctx, r.target, r.Run); err != nil {
+		return err
+	}
+	r.countTables(st)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(trendOver):
+	}
+	lag, err := pgsync.ReadLag(ctx, r.source, r.Run)
+	if err != nil {
+		return err
+	}
+	st.Lag = &lag
+	st.Growth = float64(lag.Retained-before.Retained) / lag.At.Sub(before.At).Seconds()
+	st.Problems = append(st.Problems, lagProblems(lag, st.Growth, th)...)
+	if !done(*st, plan.StageSubscribe) && len(st.Tables) == 0 {
+		return nil
+	}
+	w, err := pgsync.ReadWorker(ctx, r.target, r.Run)
+	if err != nil {
+		return err
+	}
+	st.Worker = &w
+	if text := w.Trouble(); text != "" {
+		p, err := r.diagnose(ctx, w, text, st)
+		if err != nil {
+			return err
+		}
+		st.Problems = append(st.Problems, p)
+	}
+	return nil
+}
+
+func (r *run) countTables(st *Status) {
+	sizes := map[plan.Name]int64{}
+	for _, rel := range r.sel.Published {
+		sizes[rel.Name] = rel.Bytes
+		st.Total += rel.Bytes
+	}
+	st.States = map[string]int{}
+	for _, t := range st.Tables {
+		st.States[t.State]++
+	}
+	_, st.Bytes = pgsync.Progress(st.Tables, sizes)
+}
+
+// lagProblems judges the lag and the WAL that the slot keeps.
+func lagProblems(l pgsync.Lag, growth float64, th Thresholds) []Problem {
+	var out []Problem
+	text := fmt.Sprintf("the target is %s and %.1f s behind", plan.HumanBytes(l.Bytes), l.Seconds)
+	switch {
+	case l.Bytes >= th.CriticalBytes || l.Seconds >= th.CriticalSeconds:
+		out = append(out, Problem{Critical, text, "the target cannot keep up, or is still copying: see the apply worker; a cutover waits until it is near"})
+	case l.Bytes >= th.WarnBytes || l.Seconds >= th.WarnSeconds:
+		out = append(out, Problem{Warn, text, ""})
+	}
+	switch {
+	case l.Status == "lost":
+		out = append(out, Problem{Critical, "the source has thrown away WAL that the target still needs (wal_status lost): the run cannot go on", "raise max_slot_wal_keep_size on the source; pgleap abort, then pgleap sync"})
+	case l.Status == "unreserved":
+		out = append(out, Problem{Critical, "the source is about to throw away WAL that the target still needs (wal_status unreserved)", "raise max_slot_wal_keep_size on the source and reload it"})
+	case l.Safe != nil && growth > 0 && float64(*l.Safe)/growth < 3600:
+		out = append(out, Problem{Warn, fmt.Sprintf("the WAL limit of the source is reached in %s at this rate", plan.HumanDuration(time.Duration(float64(*l.Safe)/growth*float64(time.Second)))), "raise max_slot_wal_keep_size on the source and reload it"})
+	}
+	return out
+}
+
+// diagnose looks for the cause of a worker that does not run, or fails again and again, in the catalogs:
+// PostgreSQL writes it only into its log.
+func (r *run) diagnose(ctx context.Context, w pgsync.Worker, text string, st *Status) (Problem, error) {
+	if !w.Exists {
+		return Problem{Critical, text, "pgleap abort, then pgleap sync"}, nil
+	}
+	if !w.Enabled {
+		return Problem{Critical, text, "alter subscription " + r.Run.Object() + " enable (on the target), or pgleap sync"}, nil
+	}
+	if p, found, err := r.differing(ctx, st); err != nil || found {
+		return p, err
+	}
+	var used, most int
+	if err := r.target.QueryRow(ctx, `select count(*), current_setting('max_logical_replication_workers')::int from pg_stat_activity where backend_type like 'logical replication%worker' or backend_type = 'logical replication parallel worker'`).Scan(&used, &most); err != nil {
+		return Problem{}, fmt.Errorf("count the workers of the target: %w", err)
+	}
+	if used >= most {
+		return Problem{Critical, fmt.Sprintf("%s. All %d logical replication workers of the target are taken", text, most), "raise max_logical_replication_workers (and max_worker_processes) on the target and restart it"}, nil
+	}
+	if r.target.Version().Has(pgver.ConflictCounters) {
+		var exists int64
+		if err := r.target.QueryRow(ctx, `select confl_insert_exists + confl_multiple_unique_conflicts from pg_stat_subscription_stats where subname = $1`, r.Run.Object()).Scan(&exists); err == nil && exists > 0 {
+			return Problem{Critical, fmt.Sprintf("%s. %d rows came that are on the target already: somebody else writes to it", text, exists), "find the writer, remove the rows it made (the target's log names key and table); the apply goes on by itself"}, nil
+		}
+	}
+	return Problem{Critical, text, "look into the target's log for the last ERROR of the logical replication worker; after the mend it goes on by itself"}, nil
+}
+
+// differing looks for a table or column of the plan that the target lacks: apply stops at its first row.
+func (r *run) differing(ctx context.Context, st *Status) (Problem, bool, error) {
+	missing, err := missingColumns(ctx, r.source, r.target)
+	if err != nil || len(missing) == 0 {
+		return Problem{}, false, err
+	}
+	m := missing[0]
+	if m.column == "" {
+		return Problem{Critical, fmt.Sprintf("apply has stopped: table %s is not on the target", m.table), "create it there as it is on the source; the apply goes on by itself"}, true, nil
+	}
+	return Problem{
+		Critical, fmt.Sprintf("apply has stopped: column %s of %s is not on the target (%d differ)", plan.QuoteIdent(m.column), m.table, len(missing)),
+		fmt.Sprintf("alter table %s add column %s %s (on the target); the apply goes on by itself", m.table, plan.QuoteIdent(m.column), m.kind),
+	}, true, nil
+}
+
+type column struct {
+	table        plan.Name
+	column, kind string
+}

@@ -1,0 +1,156 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+
+	"pgleap/plan"
+	"pgleap/schema"
+)
+
+// Sync takes the upgrade to the point where a cutover can follow: begun anew, or gone on with. With a saved
+// plan exactly that plan is carried out; one that no longer fits the servers is refused.
+func Sync(ctx context.Context, c Config, saved *plan.Plan) error {
+	r, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	known, err := r.load(ctx)
+	if err != nil {
+		return err
+	}
+	if known {
+		err = r.resumable(ctx, saved)
+	} else {
+		err = r.begin(ctx, saved)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := r.target.Exec(ctx, schema.SessionSettings()); err != nil {
+		return fmt.Errorf("set up the session on the target: %w", err)
+	}
+	return r.up(ctx, plan.StageFinish)
+}
+
+// begin makes the plan, or takes the saved one if it is still true, and writes it into the journal.
+func (r *run) begin(ctx context.Context, saved *plan.Plan) error {
+	if saved != nil {
+		r.Options = saved.Options
+	}
+	p, err := Make(ctx, r.Config)
+	if err != nil {
+		return err
+	}
+	if plan.Blocked(p.Findings) {
+		return &BlockedError{Plan: p}
+	}
+	if saved != nil {
+		if err := same(*saved, p); err != nil {
+			return err
+		}
+	}
+	if r.sel, err = plan.Select(p.Source, p.Options); err != nil {
+		return err
+	}
+	r.plan = p
+	r.point("journal.before")
+	if err := r.journal.Create(ctx, p); err != nil {
+		return err
+	}
+	r.point("journal.done")
+	return nil
+}
+
+// same refuses a saved plan that differs from what would be planned now.
+func same(saved, now plan.Plan) error {
+	if saved.Run != now.Run {
+		return plan.Fail(plan.KindUsage, fmt.Sprintf("use --run %s", saved.Run), "the plan is for run %s, not for run %s", saved.Run, now.Run)
+	}
+	if saved.Fingerprint() == now.Fingerprint() {
+		return nil
+	}
+	text := ""
+	for _, d := range saved.Drift(now) {
+		text += "\n  " + d
+	}
+	return plan.Fail(plan.KindDrift, "make a new plan with pgleap plan --out, and have it read again", "the servers no longer match the saved plan:%s", text)
+}
+
+// resumable makes sure that the source still is what the journaled plan was made for.
+func (r *run) resumable(ctx context.Context, saved *plan.Plan) error {
+	if saved != nil && saved.Fingerprint() != r.plan.Fingerprint() {
+		return plan.Fail(plan.KindDrift, "leave --plan out to go on with the run that was begun, or take it back with pgleap abort", "run %s was begun with another plan than this one", r.Run)
+	}
+	done, err := r.journal.Stages(ctx)
+	if err != nil || done[plan.StageSwitch] {
+		return err
+	}
+	now, err := Read(ctx, r.Config)
+	if err != nil {
+		return err
+	}
+	current := r.plan
+	current.Source = now.Source
+	text := ""
+	for _, d := range r.plan.Drift(current) {
+		text += "\n  " + d
+	}
+	if text != "" {
+		return plan.Fail(plan.KindDrift, "undo the change on the source, or begin anew: pgleap abort, then pgleap sync", "the source has changed since the run was begun:%s", text)
+	}
+	return nil
+}
+
+// BlockedError carries the findings that stop an upgrade.
+type BlockedError struct{ Plan plan.Plan }
+
+// Error counts them; the findings themselves are printed by whoever knows how.
+func (e *BlockedError) Error() string {
+	n := 0
+	for _, f := range e.Plan.Findings {
+		if f.Severity == plan.Blocker {
+			n++
+		}
+	}
+	return fmt.Sprintf("%d findings block the upgrade: see pgleap check", n)
+}
+
+// Finalize gives up what is left: the fence on the old server and the journal.
+func Finalize(ctx context.Context, c Config) error {
+	r, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	known, err := r.load(ctx)
+	if err != nil {
+		return err
+	}
+	if !known {
+		return r.nothingLeft(ctx)
+	}
+	done, err := r.journal.Stages(ctx)
+	if err != nil {
+		return err
+	}
+	if !done[plan.StageTeardown] {
+		return plan.Fail(plan.KindNotReady, "finish it with pgleap cutover, or take it back with pgleap abort", "run %s has not been switched over", r.Run)
+	}
+	return r.up(ctx, plan.StageFinalize)
+}
+
+// nothingLeft: a finalize that was killed between its two steps has dropped the source's part first, so
+// without a journal there may be nothing of ours anywhere.
+func (r *run) nothingLeft(ctx context.Context) error {
+	var there bool
+	if err := r.source.QueryRow(ctx, `select to_regnamespace('pgleap') is not null`).Scan(&there); err != nil {
+		return fmt.Errorf("look for schema pgleap on the source: %w", err)
+	}
+	if there {
+		return plan.Fail(plan.KindNotReady, "if this is the right target, take what is on the source away with: pgleap abort --source …", "the target has no journal of run %s, but the source has a schema pgleap", r.Run)
+	}
+	r.emit(plan.Event{Kind: plan.EventNote, Message: "nothing of pgleap is left on either side"})
+	return nil
+}

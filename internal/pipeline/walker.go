@@ -1,0 +1,268 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"pgleap/internal/journal"
+	"pgleap/internal/pg"
+	"pgleap/plan"
+	"pgleap/schema"
+)
+
+// up walks the stages from the first unfinished one through until. It is idempotent: what the journal or the
+// catalogs call done is skipped.
+func (r *run) up(ctx context.Context, until plan.StageID) error {
+	done, err := r.journal.Stages(ctx)
+	if err != nil {
+		return err
+	}
+	for _, stage := range r.plan.Stages {
+		if stage.Irreversible { // behind the point of no return an interrupt is acknowledged and ignored
+			ctx = context.WithoutCancel(ctx)
+		}
+		if done[stage.ID] {
+			r.emit(plan.Event{Kind: plan.EventSkipped, Stage: stage.ID, Message: stage.Title})
+		} else if err := r.stage(ctx, stage); err != nil {
+			return err
+		}
+		if stage.ID == until {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (r *run) stage(ctx context.Context, stage plan.Stage) error {
+	started := time.Now()
+	r.emit(plan.Event{Kind: plan.EventStage, Stage: stage.ID, Message: stage.Title})
+	walk := r.steps
+	if stage.ID == plan.StageSwitch {
+		walk = r.switchOver
+	}
+	if err := walk(ctx, stage); err != nil {
+		return err
+	}
+	if stage.ID != plan.StageFinalize { // it drops the journal itself
+		r.point(string(stage.ID) + ".done")
+		if err := r.journal.Record(ctx, journal.StageDone, stage.ID, "", nil); err != nil {
+			return err
+		}
+	}
+	r.emit(plan.Event{Kind: plan.EventDone, Stage: stage.ID, Message: r.summary(stage), Seconds: time.Since(started).Seconds()})
+	return nil
+}
+
+// steps walks a stage's steps; neighbours of one batch go side by side.
+func (r *run) steps(ctx context.Context, stage plan.Stage) error {
+	recorded, err := r.recorded(ctx, stage)
+	if err != nil {
+		return err
+	}
+	for rest := stage.Steps; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[0].Batch != "" && rest[n].Batch == rest[0].Batch {
+			n++
+		}
+		if rest[0].Batch != "" {
+			err = r.batch(ctx, stage, rest[:n], recorded)
+		} else {
+			err = r.step(ctx, r.target, stage, rest[0], recorded)
+		}
+		if err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	return nil
+}
+
+// recorded reads which steps of the stage are in the journal, where one of them can be.
+func (r *run) recorded(ctx context.Context, stage plan.Stage) (map[plan.StepID]bool, error) {
+	if !slices.ContainsFunc(stage.Steps, func(s plan.Step) bool { return s.Recorded }) {
+		return nil, nil
+	}
+	return r.journal.Steps(ctx)
+}
+
+// batch runs steps side by side on sessions of their own, the heaviest first.
+func (r *run) batch(ctx context.Context, stage plan.Stage, steps []plan.Step, recorded map[plan.StepID]bool) error {
+	var todo []plan.Step
+	for _, s := range steps {
+		if !recorded[s.ID] {
+			todo = append(todo, s)
+		}
+	}
+	slices.SortStableFunc(todo, func(a, b plan.Step) int { return int(min(max(b.Weight-a.Weight, -1), 1)) })
+	jobs := min(max(r.Options.Jobs, 1), len(todo))
+	queue := make(chan plan.Step)
+	group, inner := errgroup.WithContext(ctx)
+	for range jobs {
+		group.Go(func() error {
+			t, err := r.openLoader(inner)
+			if err != nil {
+				return err
+			}
+			defer t.Close()
+			for s := range queue {
+				if err := r.step(inner, t, stage, s, recorded); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		defer close(queue)
+		for i, s := range todo {
+			select {
+			case queue <- s:
+				r.emit(plan.Event{Kind: plan.EventProgress, Stage: stage.ID, Message: s.Title, Data: map[string]any{"batch": s.Batch, "done": i, "of": len(todo)}})
+			case <-inner.Done():
+				return inner.Err()
+			}
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// step does one step unless it is done, and makes sure of it afterwards.
+func (r *run) step(ctx context.Context, t *pg.Target, stage plan.Stage, s plan.Step, recorded map[plan.StepID]bool) error {
+	if s.Recorded {
+		if recorded[s.ID] {
+			return nil
+		}
+		r.point(string(s.ID) + ".before")
+		started := time.Now()
+		if err := r.doRecorded(ctx, t, stage, s); err != nil {
+			return err
+		}
+		r.done(stage, s, started)
+		return nil
+	}
+	state, err := r.probe(ctx, s)
+	if err != nil || state == plan.Done {
+		return err
+	}
+	r.point(string(s.ID) + ".before")
+	started := time.Now()
+	if err := r.do(ctx, stage, s); err != nil {
+		return err
+	}
+	r.point(string(s.ID) + ".after")
+	if state, err = r.probe(ctx, s); err != nil {
+		return err
+	}
+	if state != plan.Done {
+		return &plan.StepError{Stage: stage.ID, Step: s.ID, On: s.On, SQL: s.Do.SQL, Err: errors.New("was carried out without an error, and is not there afterwards")}
+	}
+	r.done(stage, s, started)
+	return nil
+}
+
+func (r *run) done(stage plan.Stage, s plan.Step, started time.Time) {
+	r.point(string(s.ID) + ".done")
+	r.emit(plan.Event{Kind: plan.EventStep, Stage: stage.ID, Step: s.ID, Message: s.Title, Seconds: time.Since(started).Seconds()})
+}
+
+// probe asks the side the step is on.
+func (r *run) probe(ctx context.Context, s plan.Step) (plan.State, error) {
+	var text string
+	var q pg.Querier = r.target
+	if s.On == plan.Source {
+		q = r.source
+	}
+	if err := q.QueryRow(ctx, s.Probe).Scan(&text); err != nil {
+		return "", fmt.Errorf("look whether step %s is done: %w", s.ID, err)
+	}
+	state := plan.State(text)
+	if state != plan.Absent && state != plan.Done {
+		return "", plan.Fail(plan.KindDrift, "put it right by hand and run the same command again, or take everything back with pgleap abort", "step %s on the %s: %s", s.ID, s.On, text)
+	}
+	return state, nil
+}
+
+// do carries out a step that is probed.
+func (r *run) do(ctx context.Context, stage plan.Stage, s plan.Step) error {
+	var err error
+	switch {
+	case s.Do.Call != "":
+		return r.call(ctx, s.Do.Call, s)
+	case s.On == plan.Source:
+		_, err = r.source.Exec(ctx, s.Do.SQL)
+	default:
+		_, err = r.target.Exec(ctx, s.Do.SQL)
+	}
+	if err != nil {
+		return schema.Explain(stage.ID, s, err)
+	}
+	return nil
+}
+
+// doRecorded carries out a step on the target and records it in the same transaction. Against apply and
+// against its neighbours it can deadlock: then it was rolled back whole, and is tried again.
+func (r *run) doRecorded(ctx context.Context, t *pg.Target, stage plan.Stage, s plan.Step) error {
+	for attempt := 1; ; attempt++ {
+		err := t.InTransaction(ctx, func() error {
+			if err := r.statements(ctx, t, stage, s); err != nil {
+				return err
+			}
+			return journal.RecordOn(ctx, t, journal.StepDone, stage.ID, s.ID, nil)
+		})
+		if err == nil || attempt == maxAttempts || pg.Code(err) != pg.CodeDeadlock {
+			return err
+		}
+		r.emit(plan.Event{Kind: plan.EventNote, Stage: stage.ID, Step: s.ID, Message: s.Title + ": deadlock with another session, tried again"})
+	}
+}
+
+const maxAttempts = 10
+
+func (r *run) statements(ctx context.Context, t *pg.Target, stage plan.Stage, s plan.Step) error {
+	if s.Do.Call != "" {
+		return r.call(ctx, s.Do.Call, s)
+	}
+	if !r.holdsSecret(s) {
+		return schema.Load(ctx, t, stage.ID, s)
+	}
+	if err := hideStatement(ctx, t); err != nil {
+		return err
+	}
+	if err := t.ExecSecret(ctx, s.Do.SQL, r.fill(s.Do.SQL, secretPlaceholder)); err != nil {
+		return &plan.StepError{Stage: stage.ID, Step: s.ID, On: s.On, SQL: s.Do.SQL, Err: errors.New(r.redact(pg.Message(err))), Hint: "see pgleap check: it tries this connection"}
+	}
+	return nil
+}
+
+// openLoader opens a session on the target with the settings that definitions are loaded under.
+func (r *run) openLoader(ctx context.Context) (*pg.Target, error) {
+	t, err := r.OpenTarget(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := t.Exec(ctx, schema.SessionSettings()); err != nil {
+		t.Close()
+		return nil, fmt.Errorf("set up a session on the target: %w", err)
+	}
+	return t, nil
+}
+
+func (r *run) summary(stage plan.Stage) string {
+	switch stage.ID {
+	case plan.StageSchema:
+		return fmt.Sprintf("%d tables, %d sequences defined", len(r.sel.Published)+len(r.sel.Roots)+len(r.sel.Unlogged), len(r.sel.Sequences))
+	case plan.StagePublish:
+		return "publication and slot " + r.Run.Object()
+	case plan.StageSubscribe:
+		return fmt.Sprintf("%d tables copied and followed", len(r.sel.Published))
+	case plan.StageFinish:
+		return fmt.Sprintf("%d steps: indexes, constraints, triggers, statistics; both catalogs are equal", len(stage.Steps))
+	}
+	return stage.Title
+}

@@ -1,0 +1,210 @@
+// Package rehearsal carries an upgrade through on two servers while clients write, and judges it by what the
+// clients were told: each acknowledged commit must be on the new server, once.
+//
+// Tests use it, and `pgleap rehearse`. It drives the tool as a process, the user's way, and believes nothing
+// that the tool says but the moment of the release.
+package rehearsal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"pgleap/plan"
+	"pgleap/testdata"
+)
+
+// Config says what to rehearse. The zero value of a field not marked otherwise is a useful one.
+type Config struct {
+	From, To       int    // majors of the servers to start; needed unless servers are given
+	Folder         string // of server programs, searched first
+	Source, Target string // two given servers: URIs of superusers, of empty databases
+
+	Scenario    string // "shop" when empty
+	ScenarioDir fs.FS  // a folder per scenario; nil: those that pgleap carries
+	Scale       int    // of the scenario's big tables
+
+	Rate     float64       // transactions per second, all clients together
+	Clients  int           // that write
+	Readers  int           // 0: two; less than 0: none
+	Duration time.Duration // of the load around the switch: half before, half after
+	Seed     int64
+	Budget   Budget
+
+	Report string // folder for verdict, ledger and logs; "" is none
+	Keep   bool   // leave the servers running until this process ends, and say where they are
+
+	Tool    []string // the command that runs pgleap; needed
+	ToolEnv []string // further environment for it
+
+	// PlainRole connects to the source as a role that may log in and nothing else but what check then asks for.
+	PlainRole bool
+	Margin    int64 // given with --sequence-margin; over 0, some clients call nextval ahead of their writes
+	Retry     int   // how often a command that died by a signal is run again
+	// ByHand makes the switch with the statements of Switch instead of the tool: the floor.
+	ByHand bool
+	// Between holds what tests do at a point: HookSynced, HookReleased, HookFinalized.
+	Between      map[string]func(context.Context, *Stage) error
+	SkipFinalize bool
+	Out          func(line string) // progress, for people
+}
+
+// The points at which hooks run.
+const (
+	HookSynced    = "synced"    // sync is done, the load runs, cutover not begun
+	HookReleased  = "released"  // cutover is done, the load runs on the new server
+	HookFinalized = "finalized" // finalize is done, the load has ended
+)
+
+func (c Config) withDefaults() (Config, error) {
+	if len(c.Tool) == 0 && !c.ByHand {
+		return c, errors.New("rehearse: no command for the tool")
+	}
+	if c.ScenarioDir == nil {
+		c.ScenarioDir = testdata.Scenarios()
+	}
+	for _, d := range []struct {
+		value *int
+		zero  int
+	}{{&c.Scale, 1}, {&c.Clients, 16}, {&c.Readers, 2}} {
+		if *d.value == 0 {
+			*d.value = d.zero
+		}
+	}
+	c.Readers = max(c.Readers, 0)
+	if c.Scenario == "" {
+		c.Scenario = "shop"
+	}
+	if c.Rate <= 0 {
+		c.Rate = 500
+	}
+	if c.Duration <= 0 {
+		c.Duration = 20 * time.Second
+	}
+	if c.Budget.WriteStall <= 0 {
+		c.Budget.WriteStall = time.Second
+	}
+	if c.Seed == 0 {
+		c.Seed = time.Now().UnixNano() % 1_000_000
+	}
+	if c.Out == nil {
+		c.Out = func(string) {}
+	}
+	return c, nil
+}
+
+// Run rehearses. An error says that the rehearsal itself broke, or that the tool gave up: never a pass,
+// whatever the verdict that comes with it holds.
+func Run(ctx context.Context, c Config) (v Verdict, err error) {
+	start := time.Now()
+	c, err = c.withDefaults()
+	if err != nil {
+		return Verdict{}, err
+	}
+	if c.Report != "" {
+		if err := os.MkdirAll(c.Report, 0o755); err != nil {
+			return Verdict{}, fmt.Errorf("make the report's folder: %w", err)
+		}
+	}
+	c.Out(fmt.Sprintf("starting PostgreSQL %d and %d, scenario %s", c.From, c.To, c.Scenario))
+	s, err := newStage(ctx, c)
+	if err != nil {
+		return Verdict{}, fmt.Errorf("prepare the rehearsal: %w", err)
+	}
+	defer func() {
+		if c.Keep {
+			err = errors.Join(err, s.keep(ctx))
+			return
+		}
+		err = errors.Join(err, s.close(ctx))
+	}()
+	w := &walk{stage: s, config: c}
+	w.verdict = Verdict{
+		From: s.Source.Version, To: s.Target.Version, Scenario: c.Scenario, Seed: c.Seed, Clients: c.Clients,
+		Readers: c.Readers, Rate: c.Rate, Budget: c.Budget, Report: c.Report,
+	}
+	err = w.run(ctx)
+	w.verdict.Seconds = time.Since(start).Seconds()
+	if err != nil {
+		return w.verdict, errors.Join(fmt.Errorf("rehearse: %w", err), w.logsToReport())
+	}
+	return w.verdict, w.report(ctx)
+}
+
+// keep says where the servers are and waits; the passwords stand in a file that only its owner reads.
+func (s *Stage) keep(ctx context.Context) error {
+	f, err := os.CreateTemp("", "pgleap-rehearsal-*.env") // mode 0600
+	if err != nil {
+		return fmt.Errorf("write the addresses: %w", err)
+	}
+	_, err = fmt.Fprintf(f, "PGLEAP_SOURCE=%s\nPGLEAP_TARGET=%s\n", s.Source.URI, s.Target.URI)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write the addresses: %w", err)
+	}
+	s.config.Out(fmt.Sprintf("kept: source %s, target %s; the addresses with passwords are in %s; interrupt to end them",
+		s.Source.address, s.Target.address, f.Name()))
+	<-ctx.Done()
+	return errors.Join(os.Remove(f.Name()), s.close(ctx))
+}
+
+// report judges the secrets last, over everything that was printed and written, and writes the verdict.
+func (w *walk) report(ctx context.Context) error {
+	if err := w.logsToReport(); err != nil {
+		return err
+	}
+	if err := w.writeVerdict(); err != nil {
+		return err
+	}
+	if err := w.judgeSecrets(ctx); err != nil {
+		return err
+	}
+	w.verdict.Passes = w.verdict.Passed()
+	return w.writeVerdict()
+}
+
+func (w *walk) writeVerdict() error {
+	if w.config.Report == "" {
+		return nil
+	}
+	for name, write := range map[string]func(*os.File) error{
+		"verdict.json": func(f *os.File) error { return w.verdict.WriteJSON(f) },
+		"verdict.txt":  func(f *os.File) error { return w.verdict.WriteText(f) },
+		"junit.xml":    func(f *os.File) error { return w.verdict.WriteJUnit(f) },
+	} {
+		f, err := os.Create(filepath.Join(w.config.Report, name))
+		if err != nil {
+			return fmt.Errorf("write the report: %w", err)
+		}
+		if err := errors.Join(write(f), f.Close()); err != nil {
+			return fmt.Errorf("write the report: %w", err)
+		}
+	}
+	return nil
+}
+
+// logsToReport writes what was printed by the tool, the clients' ledger and the servers' logs.
+func (w *walk) logsToReport() error {
+	if w.config.Report == "" {
+		return nil
+	}
+	var errs []error
+	for i, o := range w.stage.tool.printed() {
+		if o.Text != "" {
+			errs = append(errs, os.WriteFile(filepath.Join(w.config.Report, fmt.Sprintf("tool-%02d.log", i)), []byte("# "+o.Name+"\n"+o.Text), 0o644))
+		}
+	}
+	logs, err := w.stage.logs()
+	errs = append(errs, err)
+	for i, o := range logs {
+		side := []plan.Side{plan.Source, plan.Target}[i]
+		errs = append(errs, os.WriteFile(filepath.Join(w.config.Report, string(side)+".log"), []byte(o.Text), 0o644))
+	}
+	if w.load != nil {
+		errs = append(errs, w.load.record.write(filepath.Join(w.config.Report, "ledger.ndjson")))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,85 @@
+package rehearsal
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+
+	"pgleap/internal/pg"
+	"pgleap/plan"
+)
+
+// The roles of the clients. Each write comes from one of them, in turn; "" is the superuser.
+const (
+	ownerRole    = "ledger_owner"    // owns the ledger's tables
+	appRole      = "ledger_app"      // may use them
+	stubbornRole = "ledger_stubborn" // has default_transaction_read_only = off: a database's setting does not stop it
+	plainRole    = "ledger_upgrade"  // the operator's, when the upgrade is to do without a superuser
+)
+
+var writerRoles = []string{ownerRole, appRole, stubbornRole, ""}
+
+// roleSettings of our clients: R-SECRET makes the server log every statement, and theirs say nothing. Only a
+// superuser may set log_statement for a role.
+var roleSettings = map[string]string{
+	ownerRole:    "alter role ledger_owner set log_statement = 'none'",
+	appRole:      "alter role ledger_app set log_statement = 'none'",
+	stubbornRole: "alter role ledger_stubborn set log_statement = 'none'; alter role ledger_stubborn set default_transaction_read_only = off",
+}
+
+// createRoles makes the clients' roles on both servers, with one password each. The statements hold
+// verifiers, so that no log can hold a password of theirs.
+func (s *Stage) createRoles(ctx context.Context) error {
+	roles := []string{ownerRole, appRole, stubbornRole}
+	for _, role := range roles {
+		if err := s.createRole(ctx, role, s.Source, s.Target); err != nil {
+			return err
+		}
+	}
+	if s.config.PlainRole {
+		return s.createRole(ctx, plainRole, s.Source)
+	}
+	return nil
+}
+
+func (s *Stage) createRole(ctx context.Context, role string, servers ...Server) error {
+	password := rand.Text()
+	s.passwords[role] = password
+	verifier, err := scramVerifier(password)
+	if err != nil {
+		return err
+	}
+	for _, server := range servers {
+		sql := fmt.Sprintf("create role %s login password %s", plan.QuoteIdent(role), plan.QuoteLiteral(verifier))
+		if set := roleSettings[role]; set != "" {
+			sql += "; " + set
+		}
+		if err := server.admin(ctx, func(a *pg.Session) error { _, err := a.Script(ctx, sql); return err }); err != nil {
+			return fmt.Errorf("create role %s: %w", role, err)
+		}
+	}
+	return nil
+}
+
+// scramVerifier is what a server stores for a password (RFC 5803, as scram-common.c prints it).
+func scramVerifier(password string) (string, error) {
+	const iterations = 4096
+	salt := make([]byte, 16)
+	_, _ = rand.Read(salt) // never fails
+	salted, err := pbkdf2.Key(sha256.New, password, salt, iterations, sha256.Size)
+	if err != nil {
+		return "", fmt.Errorf("make a SCRAM verifier: %w", err)
+	}
+	keyed := func(text string) []byte {
+		h := hmac.New(sha256.New, salted)
+		h.Write([]byte(text))
+		return h.Sum(nil)
+	}
+	stored := sha256.Sum256(keyed("Client Key"))
+	b64 := base64.StdEncoding.EncodeToString
+	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", iterations, b64(salt), b64(stored[:]), b64(keyed("Server Key"))), nil
+}

@@ -1,0 +1,320 @@
+package rehearsal
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"pgleap/internal/pg"
+	"pgleap/plan"
+)
+
+// walk is one rehearsal under way, and the evidence that it gathers.
+type walk struct {
+	stage   *Stage
+	config  Config
+	verdict Verdict
+
+	load     *load
+	loadCtx  context.Context // outlives a step: the load's own
+	before   before
+	oracle   *oracle
+	snapshot *snapshot
+	released *plan.Event
+
+	// On the load's clock.
+	ready   time.Duration // sync was done
+	cutover time.Duration // the command began
+	stopped time.Duration // writes stood still from here …
+	flipped time.Duration // … to here
+	ended   time.Duration // the last arrival
+
+	seen    []string // secrets, where they should not be
+	samples int
+	journal []output
+}
+
+// run goes from check to finalize, and judges.
+func (w *walk) run(ctx context.Context) error {
+	w.stage.tool = &tool{command: w.config.Tool, env: w.config.ToolEnv, running: map[int]bool{}}
+	if err := w.addresses(ctx); err != nil {
+		return err
+	}
+	if err := w.check(ctx); err != nil {
+		return err
+	}
+	var err error
+	if w.before, err = w.stage.inventories(ctx); err != nil {
+		return err
+	}
+	if w.load, err = newLoad(ctx, w.stage); err != nil {
+		return fmt.Errorf("connect the clients: %w", err)
+	}
+	defer w.cleanUp(ctx)
+	var stop func()
+	w.loadCtx, stop = context.WithCancel(ctx)
+	defer func() { stop(); w.load.end() }()
+	w.load.begin(w.loadCtx)
+
+	for _, step := range []func(context.Context) error{w.sync, w.switchOver, w.settle, w.finalize} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return w.hook(ctx, HookFinalized, func() error { return w.judgeLate(ctx) })
+}
+
+// cleanUp closes what is open, also after an error; on given servers the oracle's slot would stay for ever.
+func (w *walk) cleanUp(ctx context.Context) {
+	w.load.close()
+	if w.snapshot != nil {
+		w.snapshot.close()
+	}
+	if w.oracle != nil {
+		_ = w.oracle.drop(context.WithoutCancel(ctx), w.stage.Source) // after the error that is told already
+	}
+}
+
+// addresses go to the tool in its environment.
+func (w *walk) addresses(context.Context) error {
+	source := w.stage.Source.URI
+	if w.config.PlainRole {
+		u, err := url.Parse(source)
+		if err != nil {
+			return fmt.Errorf("the source's address is no URI")
+		}
+		u.User = url.UserPassword(plainRole, w.stage.passwords[plainRole])
+		source = u.String()
+	}
+	w.stage.tool.env = append([]string{"PGLEAP_SOURCE=" + source, "PGLEAP_TARGET=" + w.stage.Target.URI}, w.stage.tool.env...)
+	return nil
+}
+
+// hook runs the hook of a point, and then what follows it.
+func (w *walk) hook(ctx context.Context, point string, then func() error) error {
+	if f := w.config.Between[point]; f != nil {
+		if err := f(ctx, w.stage); err != nil {
+			return fmt.Errorf("hook %s: %w", point, err)
+		}
+	}
+	return then()
+}
+
+func (w *walk) phase(name string, start time.Time, detail string) {
+	p := Phase{Name: name, Detail: detail, Seconds: time.Since(start).Seconds()}
+	w.verdict.Phases = append(w.verdict.Phases, p)
+	w.config.Out(fmt.Sprintf("%-10s %s  %.1f s", name, detail, p.Seconds))
+}
+
+// checkDocument is what check --json prints, as far as it matters here.
+type checkDocument struct {
+	Findings []plan.Finding `json:"findings"`
+	Checks   int            `json:"checks"`
+}
+
+// check must not block. For a plain role the fixes that it prints are carried out first, and no others: two
+// rounds, because a privilege may hide the next finding.
+func (w *walk) check(ctx context.Context) error {
+	start := time.Now()
+	for round := 0; ; round++ {
+		r, err := w.stage.Tool(ctx, "check", "--json")
+		if err != nil {
+			return err
+		}
+		var d checkDocument
+		if err := json.Unmarshal([]byte(r.Stdout), &d); err != nil {
+			return fmt.Errorf("read what check printed: %w\n%s", err, lastPart(r.Stdout+r.Stderr, 2000))
+		}
+		count := map[plan.Severity]int{}
+		for _, f := range d.Findings {
+			count[f.Severity]++
+		}
+		if !plan.Blocked(d.Findings) && r.Exit == 0 {
+			w.phase("check", start, fmt.Sprintf("%d checks: %d warn, %d block", d.Checks, count[plan.Warning], count[plan.Blocker]))
+			break
+		}
+		done := false
+		if w.config.PlainRole && round < 2 {
+			if done, err = w.grant(ctx, d.Findings); err != nil {
+				return err
+			}
+		}
+		if !done {
+			return r.Err()
+		}
+	}
+	r, err := w.stage.Tool(ctx, "plan", "--json")
+	if err != nil {
+		return err
+	}
+	return r.Err()
+}
+
+// grant carries out the statements of the findings about privileges on the source.
+func (w *walk) grant(ctx context.Context, findings []plan.Finding) (done bool, err error) {
+	err = w.stage.Source.admin(ctx, func(a *pg.Session) error {
+		for _, f := range findings {
+			if f.Check != "privileges" || f.On != plan.Source || f.SQL == "" {
+				continue
+			}
+			if _, err := a.Script(ctx, f.SQL); err != nil {
+				return fmt.Errorf("carry out check's fix %q: %w", f.SQL, err)
+			}
+			done = true
+		}
+		return nil
+	})
+	return done, err
+}
+
+// sync runs to ready, under load. The oracle comes after it: sync must find its slots free.
+func (w *walk) sync(ctx context.Context) error {
+	start := time.Now()
+	secrets := w.stage.watchSecrets(ctx, 5*time.Millisecond)
+	_, killed, err := w.stage.must(ctx, nil, "sync", "--json")
+	w.verdict.Switch.Killed += killed
+	if err := w.endSecrets(secrets, err); err != nil {
+		return err
+	}
+	w.phase("sync", start, fmt.Sprintf("%d transactions acknowledged meanwhile", w.load.count()))
+	if w.oracle, err = newOracle(ctx, w.stage.Source); err != nil {
+		return err
+	}
+	if err := w.load.standby(ctx); err != nil {
+		return fmt.Errorf("connect the clients to the target: %w", err)
+	}
+	w.ready = w.load.record.now()
+	if err := w.load.run(ctx, w.config.Duration/2); err != nil {
+		return err
+	}
+	return w.hook(ctx, HookSynced, func() error { return nil })
+}
+
+func (w *walk) endSecrets(s *sampler, err error) error {
+	found, samples, trouble := s.end()
+	w.seen = append(w.seen, found...)
+	w.samples += samples
+	if err != nil {
+		return err
+	}
+	return trouble
+}
+
+// switchOver runs cutover, and turns the endpoint at the tool's word.
+func (w *walk) switchOver(ctx context.Context) error {
+	start := time.Now()
+	var err error
+	if w.snapshot, err = prepareSnapshot(ctx, w.stage.Target); err != nil {
+		return err
+	}
+	enough, err := w.load.knock(w.loadCtx)
+	if err != nil {
+		return err
+	}
+	defer enough()
+	secrets := w.stage.watchSecrets(ctx, 25*time.Millisecond)
+	w.cutover = w.load.record.now()
+	var trouble error
+	onEvent := func(e plan.Event) {
+		if e.Kind == plan.EventReleased && w.released == nil {
+			w.released = &e
+			trouble = w.release(ctx)
+		}
+	}
+	err = w.command(ctx, onEvent)
+	if err := w.endSecrets(secrets, err); err != nil {
+		return err
+	}
+	if trouble != nil {
+		return trouble
+	}
+	if w.released == nil {
+		return fmt.Errorf("cutover ended well but never said that the target may be written")
+	}
+	w.phase("cutover", start, "old server stopped at "+w.verdict.Switch.FenceLSN)
+	return nil
+}
+
+// command runs cutover.
+func (w *walk) command(ctx context.Context, onEvent func(plan.Event)) error {
+	if w.config.ByHand {
+		return w.byHand(ctx, onEvent)
+	}
+	args := []string{"cutover", "--json", "--confirm", w.stage.Database}
+	if w.config.Margin > 0 {
+		args = append(args, "--sequence-margin", strconv.FormatInt(w.config.Margin, 10))
+	}
+	_, killed, err := w.stage.must(ctx, onEvent, args...)
+	w.verdict.Switch.Killed += killed
+	return err
+}
+
+// release takes the snapshot and lets the clients go.
+func (w *walk) release(ctx context.Context) error {
+	err := w.snapshot.take(ctx)
+	w.load.endpoint.flip(w.stage.Target)
+	w.flipped = w.load.endpoint.when().Sub(w.load.record.start)
+	s := &w.verdict.Switch
+	s.HarnessMS = milliseconds(w.snapshot.took)
+	s.Parts = map[string]float64{}
+	for k, v := range w.released.Data {
+		if ms, ok := v.(float64); ok && strings.HasSuffix(k, "_ms") {
+			s.Parts[k] = ms
+		}
+	}
+	s.FenceLSN, _ = w.released.Data["fence_lsn"].(string)
+	w.stopped = w.cutover
+	if ms, ok := s.Parts["stall_ms"]; ok {
+		w.stopped = w.flipped - w.snapshot.took - time.Duration(ms*float64(time.Millisecond))
+	}
+	return err
+}
+
+// settle lets the load go on, ends it, and judges what finalize would take away.
+func (w *walk) settle(ctx context.Context) error {
+	if err := w.hook(ctx, HookReleased, func() error { return w.load.run(ctx, w.config.Duration/2) }); err != nil {
+		return err
+	}
+	w.ended = w.load.record.now()
+	w.load.end()
+	if err := w.load.trouble(); err != nil {
+		return err
+	}
+	if err := w.judge(ctx); err != nil {
+		return err
+	}
+	w.snapshot.close()
+	err := w.oracle.drop(ctx, w.stage.Source)
+	if err != nil {
+		return err
+	}
+	w.oracle = nil
+	w.journal, err = w.stage.journal(ctx)
+	return err
+}
+
+func (w *walk) finalize(ctx context.Context) error {
+	if w.config.SkipFinalize {
+		return nil
+	}
+	start := time.Now()
+	_, killed, err := w.stage.must(ctx, nil, "finalize", "--json", "--confirm", w.stage.Database)
+	w.verdict.Switch.Killed += killed
+	if err != nil {
+		return err
+	}
+	w.phase("finalize", start, "")
+	return nil
+}
+
+func (l *load) count() int {
+	l.record.mu.Lock()
+	defer l.record.mu.Unlock()
+	return len(l.record.acked)
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -1,0 +1,148 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"pgleap/internal/pgver"
+)
+
+// checkPrivileges names everything the two roles lack, each with the statement that gives it.
+func checkPrivileges(in input) []Finding {
+	return append(sourcePrivileges(in), targetPrivileges(in)...)
+}
+
+func sourcePrivileges(in input) []Finding {
+	role := in.source.Role
+	if role.Superuser {
+		return nil
+	}
+	var out []Finding
+	name := QuoteIdent(role.Name)
+	lacks := func(object, problem, fix, sql string) {
+		out = append(out, Finding{Severity: Blocker, On: Source, Object: object, Problem: problem, Fix: fix, SQL: sql})
+	}
+	if !role.Replication {
+		fix, sql := "give it the attribute", "alter role "+name+" replication;"
+		if slices.Contains(in.source.Roles, "rds_replication") {
+			fix, sql = "make it a member of rds_replication", "grant rds_replication to "+name+";"
+		}
+		lacks(role.Name, "role "+name+" has no REPLICATION\nit can neither make a slot nor read one", fix, sql)
+	}
+	if !role.CreateOnDatabase {
+		lacks(role.Name, "role "+name+" may not create in the database\nit could not make the publication", "let it",
+			"grant create on database "+QuoteIdent(in.source.Database)+" to "+name+";")
+	}
+	if in.options.AllTables {
+		lacks(role.Name, "role "+name+" is not a superuser\nonly one may publish all tables at once", "leave --all-tables out: pgleap then names every table", "")
+	}
+	out = append(out, tablePrivileges(in, name)...)
+	for _, q := range in.selection.Sequences {
+		if slices.Contains(role.SequencesNotReadable, q.Name.String()) {
+			lacks(q.Name.String(), fmt.Sprintf("role %s may not read sequence %s\nits position could not be carried over", name, said(q.Name)), "let it",
+				fmt.Sprintf("grant usage on schema %s to %s; grant select on sequence %s to %s;", QuoteIdent(q.Name.Schema), name, q.Name, name))
+		}
+	}
+	return out
+}
+
+// tablePrivileges looks at the published tables. Ownership is lacked owner by owner: one membership mends
+// all tables of an owner.
+func tablePrivileges(in input, role string) []Finding {
+	notOwned, notReadable, filtered := set(in.source.Role.NotOwned), set(in.source.Role.NotReadable), set(in.source.Role.Filtered)
+	owned := map[string][]string{} // owner → tables
+	var owners []string
+	var out []Finding
+	for _, r := range in.selection.Published {
+		table := r.Name.String()
+		if notOwned[table] {
+			if owned[r.Owner] == nil {
+				owners = append(owners, r.Owner)
+			}
+			owned[r.Owner] = append(owned[r.Owner], table)
+		}
+		if notReadable[table] && !notOwned[table] { // an owner's membership brings SELECT, seldom not the schema's USAGE
+			out = append(out, Finding{
+				Severity: Blocker, On: Source, Object: table,
+				Problem: fmt.Sprintf("role %s may not read %s\nits rows could not be copied", role, said(r.Name)), Fix: "let it",
+				SQL: fmt.Sprintf("grant usage on schema %s to %s; grant select on %s to %s;", QuoteIdent(r.Name.Schema), role, table, role),
+			})
+		}
+		if filtered[table] {
+			out = append(out, Finding{
+				Severity: Blocker, On: Source, Object: table,
+				Problem: fmt.Sprintf("row level security hides rows of %s from role %s\nthey would be MISSING on the target", said(r.Name), role),
+				Fix:     "let it see all rows", SQL: "alter role " + role + " bypassrls;",
+			})
+		}
+	}
+	for _, owner := range owners {
+		tables := owned[owner]
+		which := OneLine(tables[0])
+		if len(tables) > 1 {
+			which = fmt.Sprintf("%s and %d more tables", which, len(tables)-1)
+		}
+		out = append(out, Finding{
+			Severity: Blocker, On: Source, Object: owner,
+			Problem: fmt.Sprintf("role %s does not own %s of %s\nonly an owner can publish a table and fence it", role, which, ident(owner)),
+			Fix:     "make it a member of the owner", SQL: fmt.Sprintf("grant %s to %s;", QuoteIdent(owner), role),
+		})
+	}
+	return out
+}
+
+func targetPrivileges(in input) []Finding {
+	role := in.target.Role
+	if role.Superuser {
+		return nil
+	}
+	var out []Finding
+	name := QuoteIdent(role.Name)
+	lacks := func(problem, fix, sql string) {
+		out = append(out, Finding{Severity: Blocker, On: Target, Object: role.Name, Problem: problem, Fix: fix, SQL: sql})
+	}
+	if !role.CreateSubscription {
+		if in.target.Version.Has(pgver.CreateSubscription) {
+			lacks("role "+name+" may not make a subscription", "make it a member of pg_create_subscription", "grant pg_create_subscription to "+name+";")
+		} else {
+			lacks(fmt.Sprintf("role %s is not a superuser\nin PostgreSQL %d only one may make a subscription", name, in.target.Version.Major()),
+				"connect to the target as a superuser", "alter role "+name+" superuser;")
+		}
+	}
+	if !role.CreateOnDatabase {
+		lacks("role "+name+" may not create in the target's database", "let it", "grant create on database "+QuoteIdent(in.target.Database)+" to "+name+";")
+	}
+	for _, owner := range ownersOf(in) {
+		if !slices.Contains(in.target.Role.MemberOf, owner) && slices.Contains(in.target.Roles, owner) {
+			lacks(fmt.Sprintf("role %s is not a member of %s\nit could neither give it its tables nor write into them for the subscription", name, ident(owner)),
+				"make it a member", fmt.Sprintf("grant %s to %s;", QuoteIdent(owner), name))
+		}
+	}
+	return out
+}
+
+// ownersOf returns the owners of what is selected, sorted. A role that is missing on the target is found by
+// the check of the roles.
+func ownersOf(in input) []string {
+	owners := map[string]bool{}
+	for _, r := range in.selection.Fenced() {
+		owners[r.Owner] = true
+	}
+	for _, r := range in.selection.MatViews {
+		owners[r.Owner] = true
+	}
+	out := make([]string, 0, len(owners))
+	for o := range owners {
+		out = append(out, o)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func set(names []string) map[string]bool {
+	m := make(map[string]bool, len(names))
+	for _, n := range names {
+		m[n] = true
+	}
+	return m
+}

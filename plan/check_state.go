@@ -1,0 +1,177 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+func checkTargetEmpty(in input) []Finding {
+	if in.resumed() {
+		return nil
+	}
+	var out []Finding
+	for _, o := range in.target.UserObjects {
+		out = append(out, Finding{
+			Severity: Blocker, On: Target, Object: o,
+			Problem: OneLine(o) + " is on the target already\ndefinitions and rows that arrive would collide with it",
+			Fix:     "take an empty database, or drop what is there",
+		})
+	}
+	return out
+}
+
+func checkTargetReadOnly(in input) []Finding {
+	if !in.target.ReadOnly || in.resumed() {
+		return nil
+	}
+	return []Finding{{
+		Severity: Warning, On: Target,
+		Problem: "default_transaction_read_only is on for the target's database or role\nafter the switch the applications could not write",
+		Fix:     "reset it for the database, or for the role with alter role … reset",
+		SQL:     "alter database " + QuoteIdent(in.target.Database) + " reset default_transaction_read_only;",
+	}}
+}
+
+func checkLeftovers(in input) []Finding {
+	consequence := map[string]string{
+		"slot":         "it keeps the server's WAL until the disk is full",
+		"publication":  "its tables refuse UPDATEs without a replica identity",
+		"subscription": "it writes into the target's tables",
+		"schema":       "it holds the journal of that run",
+		"trigger":      "it REFUSES EVERY WRITE to that table",
+	}
+	var out []Finding
+	for _, f := range []Facts{in.source, in.target} {
+		for _, l := range f.Leftovers {
+			if l.Own {
+				continue
+			}
+			whose := "an earlier run"
+			if l.Run != "" {
+				whose = "run " + l.Run
+			}
+			out = append(out, Finding{
+				Severity: Blocker, On: f.Side, Object: l.Kind + " " + l.Name,
+				Problem: fmt.Sprintf("%s %s is left of %s\n%s", l.Kind, OneLine(l.Name), whose, consequence[l.Kind]),
+				Fix:     leftoverFix(l),
+				SQL:     l.Drop,
+			})
+		}
+	}
+	return out
+}
+
+func leftoverFix(l Leftover) string {
+	if l.Run == "" {
+		return "when nobody needs it any more, drop it"
+	}
+	return fmt.Sprintf("go on with that run (--run %s), end it with pgleap abort --run %s, or, when nobody needs it any more, drop it", l.Run, l.Run)
+}
+
+func checkEncoding(in input) []Finding {
+	s, t := in.source.Encoding, in.target.Encoding
+	if s == t || s == "" || t == "" {
+		return nil
+	}
+	f := Finding{
+		Severity: Warning, On: Target,
+		Problem: fmt.Sprintf("the source's database is in %s, the target's in %s\ntext is converted, and a character without a place in %s stops the copy", s, t, t),
+		Fix:     "make the target's database with the source's encoding",
+		SQL:     fmt.Sprintf("create database %s encoding %s template template0;", QuoteIdent(in.target.Database), QuoteLiteral(s)),
+	}
+	if s == "SQL_ASCII" {
+		f.Severity = Blocker
+		f.Problem = fmt.Sprintf("the source's database is SQL_ASCII, which holds any bytes; the target's is %s and refuses what is not valid in it\nthe copy would stop at the first such row", t)
+	}
+	return []Finding{f}
+}
+
+func checkLocks(in input) []Finding {
+	perTransaction, ok := setting(in.source, "max_locks_per_transaction")
+	connections, ok2 := setting(in.source, "max_connections")
+	if !ok || !ok2 {
+		return nil
+	}
+	prepared, _ := setting(in.source, "max_prepared_transactions")
+	tables := len(in.selection.Fenced())
+	room, need := perTransaction*(connections+prepared), 2*tables
+	if need <= room*9/10 { // the last tenth is for everybody else
+		return nil
+	}
+	to := need*10/9/(connections+prepared) + 1
+	return []Finding{raise(Source, "max_locks_per_transaction", to, fmt.Sprintf(
+		"the fence locks %d tables in one transaction, and the source has room for about %d locks\nthe switch would fail with \"out of shared memory\"", tables, room))}
+}
+
+func checkPrepared(in input) []Finding {
+	var out []Finding
+	for _, p := range in.source.Prepared {
+		out = append(out, Finding{
+			Severity: Blocker, On: Source, Object: p.GID,
+			Problem: fmt.Sprintf("transaction %s of %s in database %s has been prepared for %s\nthe slot's creation and the fence would wait for it", OneLine(p.GID), p.Owner, p.Database, HumanDuration(seconds(p.Seconds))),
+			Fix:     fmt.Sprintf("finish it in database %s, by commit or by rollback", p.Database),
+			SQL:     fmt.Sprintf("commit prepared %s; -- or rollback prepared %s;", QuoteLiteral(p.GID), QuoteLiteral(p.GID)),
+		})
+	}
+	return out
+}
+
+func checkTransactions(in input) []Finding {
+	var out []Finding
+	for _, t := range in.source.Transactions {
+		consequence := "it has not written, but a lock that it holds would make the fence wait"
+		if t.Writes {
+			consequence = "the slot's creation waits until it ends"
+		}
+		who := ident(t.User)
+		if t.Application != "" {
+			who += " (" + OneLine(t.Application) + ")"
+		}
+		out = append(out, Finding{
+			Severity: Warning, On: Source, Object: fmt.Sprintf("pid %d", t.PID),
+			Problem: fmt.Sprintf("pid %d of %s in database %s is in a transaction for %s, %s\n%s; last statement: %s",
+				t.PID, who, t.Database, HumanDuration(seconds(t.Seconds)), state(t.State), consequence, statement(t.Query)),
+			Fix: "let it end, or end it",
+			SQL: fmt.Sprintf("select pg_terminate_backend(%d);", t.PID),
+		})
+	}
+	if !in.source.Role.SeesSessions && in.source.Role.Name != "" {
+		out = append(out, Finding{
+			Severity: Info, On: Source, Object: in.source.Role.Name,
+			Problem: "role " + ident(in.source.Role.Name) + " does not see how long other roles' transactions are open\nan old one would only be noticed once the slot's creation waits for it",
+			Fix:     "let it see them",
+			SQL:     "grant pg_read_all_stats to " + QuoteIdent(in.source.Role.Name) + ";",
+		})
+	}
+	return out
+}
+
+func state(s string) string {
+	if s == "" {
+		return "state unknown"
+	}
+	return s
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// statement folds a statement into one line.
+func statement(s string) string { return OneLine(strings.Join(strings.Fields(s), " ")) }
+
+func checkRoles(in input) []Finding {
+	var out []Finding
+	for _, role := range in.source.RolesUsed {
+		if slices.Contains(in.target.Roles, role) {
+			continue
+		}
+		out = append(out, Finding{
+			Severity: Blocker, On: Target, Object: role,
+			Problem: "role " + ident(role) + " is missing on the target\non the source it owns something or has rights; definitions that name it would fail",
+			Fix:     "make it, with the attributes and memberships it has on the source (pg_dumpall --roles-only prints them)",
+			SQL:     "create role " + QuoteIdent(role) + ";",
+		})
+	}
+	return out
+}

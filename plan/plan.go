@@ -1,0 +1,343 @@
+// Package plan is the upgrade as a value: the facts that were read, the findings that judge them, and the
+// stages and steps that follow. It is pure: no driver, no clock, no input or output. What is printed from a
+// Plan is what is executed from it.
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Side says on which server something stands.
+type Side string
+
+// The two servers of an upgrade: the one that is left, and the one that takes over.
+const (
+	Source Side = "source"
+	Target Side = "target"
+)
+
+// RunID names an upgrade. Every object of ours carries it: pgleap_<run>.
+type RunID string
+
+// Object returns the name of the run's publication, slot and subscription.
+func (r RunID) Object() string { return "pgleap_" + string(r) }
+
+// FenceTrigger refuses writes on the old server: the name sorts behind the application's own triggers.
+const FenceTrigger = "zz_pgleap_fence"
+
+// Valid says why r cannot be the name of a run: it becomes the name of a replication slot, which PostgreSQL
+// limits to lower-case letters, digits and underscores.
+func (r RunID) Valid() error {
+	if r == "" || len(r) > 40 {
+		return fmt.Errorf("run name %q: must have 1 to 40 characters", string(r))
+	}
+	for _, c := range r {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
+			return fmt.Errorf("run name %q: only a-z, 0-9 and _ may stand in the name of a replication slot; choose one with --run", string(r))
+		}
+	}
+	return nil
+}
+
+// StageID and StepID are stable names: journal, tests and documents use them.
+type (
+	StageID string
+	StepID  string
+)
+
+// The stages, in the order in which they are walked.
+const (
+	StageSchema    StageID = "schema"
+	StagePublish   StageID = "publish"
+	StageSubscribe StageID = "subscribe"
+	StageFinish    StageID = "finish"
+	StageSwitch    StageID = "switch"
+	StageRelease   StageID = "release"
+	StageTeardown  StageID = "teardown"
+	StageFinalize  StageID = "finalize"
+)
+
+// Hazard says why a step may hurt.
+type Hazard string
+
+// The hazards a step can carry.
+const (
+	HazardLocks       Hazard = "takes a lock that makes writers wait"
+	HazardWaits       Hazard = "waits for open transactions"
+	HazardRetainsWAL  Hazard = "makes the source keep WAL until the slot is dropped"
+	HazardLoad        Hazard = "reads or writes every row"
+	HazardStopsWrites Hazard = "writes stop"
+	HazardFinal       Hazard = "cannot be undone"
+)
+
+// Action is what a step does. SQL is sent as it is printed. Call, where it is set, names the part of pgleap
+// that carries the step out because SQL alone cannot; SQL then holds the statements that the Call sends.
+// The zero Action does nothing.
+type Action struct {
+	SQL  string `json:"sql,omitempty"`
+	Call string `json:"call,omitempty"`
+}
+
+// IsZero tells whether the action does nothing.
+func (a Action) IsZero() bool { return a == Action{} }
+
+// State is what a probe finds.
+type State string
+
+// The answers of a probe. Any other text names a drift.
+const (
+	Absent State = "absent"
+	Done   State = "done"
+)
+
+// Step is the smallest unit that is done, probed and undone.
+type Step struct {
+	ID    StepID `json:"id"`
+	Title string `json:"title"` // imperative, one line
+	Why   string `json:"why,omitempty"`
+	On    Side   `json:"on"`
+
+	// Probe is a query with one row and one text: 'absent', 'done', or a sentence that names the drift.
+	// A Recorded step has none: its record in the journal commits with its statements.
+	Probe    string `json:"probe,omitempty"`
+	Recorded bool   `json:"recorded,omitempty"`
+
+	Do      Action   `json:"do"`
+	Undo    Action   `json:"undo,omitzero"`
+	Hazards []Hazard `json:"hazards,omitempty"`
+
+	// Except names objects that a comparison of the catalogs leaves out, as "kind name".
+	Except []string `json:"except,omitempty"`
+
+	// Batch: neighbouring steps of one batch run side by side.
+	Batch string `json:"batch,omitempty"`
+	// Weight orders the steps of a batch, heaviest first: bytes of the table.
+	Weight int64 `json:"weight,omitempty"`
+}
+
+// Stage ends only where it is safe to stop.
+type Stage struct {
+	ID            StageID       `json:"id"`
+	Title         string        `json:"title"`
+	Steps         []Step        `json:"steps"`
+	Budget        time.Duration `json:"budget,omitempty"`          // nanoseconds; the stage ends within this, or it fails
+	UndoOnFailure bool          `json:"undo_on_failure,omitempty"` // undone automatically
+	Irreversible  bool          `json:"irreversible,omitempty"`    // from here on there is no abort
+}
+
+// Step returns the step with that id.
+func (s Stage) Step(id StepID) (Step, bool) {
+	for _, st := range s.Steps {
+		if st.ID == id {
+			return st, true
+		}
+	}
+	return Step{}, false
+}
+
+// Options are what the operator chose; they are part of the plan.
+type Options struct {
+	Schemas        []string      `json:"schemas,omitempty"`
+	Tables         []string      `json:"tables,omitempty"`
+	ExcludeTables  []string      `json:"exclude_tables,omitempty"`
+	AllTables      bool          `json:"all_tables,omitempty"` // publish FOR ALL TABLES
+	SequenceMargin int64         `json:"sequence_margin"`
+	MaxWriteStall  time.Duration `json:"max_write_stall"` // nanoseconds
+	SlotTimeout    time.Duration `json:"slot_timeout"`    // nanoseconds; how long the slot's creation may wait
+	Jobs           int           `json:"jobs"`            // parallel index builds and ANALYZE
+	SameMajor      bool          `json:"same_major,omitempty"`
+}
+
+// Plan is the whole upgrade: it can be printed, saved, compared and carried out.
+type Plan struct {
+	Format   int       `json:"format"`
+	Tool     string    `json:"tool"`
+	Run      RunID     `json:"run"`
+	Source   Facts     `json:"source"`
+	Target   Facts     `json:"target"`
+	Options  Options   `json:"options"`
+	Findings []Finding `json:"findings"`
+	Stages   []Stage   `json:"stages"`
+}
+
+// Format is the version of the plan's encoding; a plan of another format is refused.
+const Format = 1
+
+// Stage returns the stage with that id.
+func (p Plan) Stage(id StageID) (Stage, bool) {
+	for _, s := range p.Stages {
+		if s.ID == id {
+			return s, true
+		}
+	}
+	return Stage{}, false
+}
+
+// Severity of a finding.
+type Severity string
+
+// Blocker stops sync; Warning is printed and remembered; Info is only printed.
+const (
+	Blocker Severity = "blocker"
+	Warning Severity = "warning"
+	Info    Severity = "info"
+)
+
+// Finding is one thing that a check saw: the object, the consequence in plain words, and a fix to paste.
+type Finding struct {
+	Check    string   `json:"check"` // stable id, such as replica-identity
+	Severity Severity `json:"severity"`
+	On       Side     `json:"on"`
+	Object   string   `json:"object,omitempty"`
+	Problem  string   `json:"problem"`
+	Fix      string   `json:"fix,omitempty"` // a sentence
+	SQL      string   `json:"sql,omitempty"` // statements to paste
+}
+
+// Blocked tells whether a finding stops the upgrade.
+func Blocked(fs []Finding) bool {
+	for _, f := range fs {
+		if f.Severity == Blocker {
+			return true
+		}
+	}
+	return false
+}
+
+// EventKind says what an Event reports.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventStage    EventKind = "stage"    // a stage began
+	EventStep     EventKind = "step"     // a step is done
+	EventSkipped  EventKind = "skipped"  // a stage or step was done already
+	EventProgress EventKind = "progress" // numbers while something long runs
+	EventWaiting  EventKind = "waiting"  // what is waited for, and on whom
+	EventDone     EventKind = "done"     // a stage is done
+	EventReleased EventKind = "released" // the point of no return is passed and the target may be written
+	EventUndone   EventKind = "undone"   // a step or stage was taken back
+	EventNote     EventKind = "note"     // something the operator should know
+	EventResult   EventKind = "result"   // the last line of --json: the exit code and the error
+)
+
+// Event is everything that the progress display, the journal and --json ever show of a run.
+type Event struct {
+	Time    time.Time      `json:"time"`
+	Kind    EventKind      `json:"event"`
+	Stage   StageID        `json:"stage,omitempty"`
+	Step    StepID         `json:"step,omitempty"`
+	Message string         `json:"message,omitempty"`
+	Seconds float64        `json:"seconds,omitempty"`
+	Bytes   int64          `json:"bytes,omitempty"` // progress: done so far
+	Total   int64          `json:"total,omitempty"` // progress: of how many
+	Data    map[string]any `json:"data,omitempty"`
+}
+
+// StepError is the error people see: where it happened, what was sent, why it failed, what to do.
+type StepError struct {
+	Stage    StageID
+	Step     StepID
+	On       Side
+	Object   string // the object that the failing statement is about, where it is known
+	SQL      string // the failing statement alone
+	Position int    // 1-based character in SQL, 0 = unknown
+	Err      error
+	Hint     string
+}
+
+// Error renders all of it; the statement is cut around the position.
+func (e *StepError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, step %s on the %s", e.Stage, e.Step, e.On)
+	if e.Object != "" {
+		fmt.Fprintf(&b, ", %s", e.Object)
+	}
+	fmt.Fprintf(&b, ": %v", e.Err)
+	if e.SQL != "" {
+		b.WriteString("\n" + Caret(e.SQL, e.Position))
+	}
+	if e.Hint != "" {
+		b.WriteString("\nfix: " + e.Hint)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *StepError) Unwrap() error { return e.Err }
+
+// Caret shows the line of sql that holds the 1-based character position, with a caret under it; without a
+// position it shows the first lines.
+func Caret(sql string, position int) string {
+	lines := strings.Split(strings.TrimRight(sql, "\n"), "\n")
+	if position <= 0 {
+		if len(lines) > 6 {
+			lines = append(lines[:6], "…")
+		}
+		return "    " + strings.Join(lines, "\n    ")
+	}
+	at := position - 1
+	for i, l := range lines {
+		n := len([]rune(l)) + 1
+		if at < n {
+			out := ""
+			if i > 0 {
+				out = "    " + lines[i-1] + "\n"
+			}
+			return out + "    " + l + "\n    " + strings.Repeat(" ", at) + "^"
+		}
+		at -= n
+	}
+	return Caret(sql, 0)
+}
+
+// ErrKind classifies an error for the exit code. The cmd layer has the one switch.
+type ErrKind string
+
+// The kinds of failures the exit-code table knows.
+const (
+	KindBlocked     ErrKind = "blocked"      // a check blocks
+	KindDrift       ErrKind = "drift"        // the servers no longer match the plan
+	KindNotReady    ErrKind = "not ready"    // not ready for cutover
+	KindNotSwitched ErrKind = "not switched" // cutover undone, the source is writable
+	KindPastReturn  ErrKind = "past return"  // stopped after the point of no return
+	KindDiffers     ErrKind = "differs"      // verification found differences
+	KindLocked      ErrKind = "locked"       // another run holds the lock
+	KindInterrupted ErrKind = "interrupted"  // stopped by the operator
+	KindUsage       ErrKind = "usage"        // wrong flags
+)
+
+// Failure is an error with a kind and the way to mend it.
+type Failure struct {
+	Kind ErrKind
+	Err  error
+	Fix  string
+}
+
+// Error returns the cause and the fix.
+func (f *Failure) Error() string {
+	if f.Fix == "" {
+		return f.Err.Error()
+	}
+	return f.Err.Error() + "\nfix: " + f.Fix
+}
+
+// Unwrap returns the cause.
+func (f *Failure) Unwrap() error { return f.Err }
+
+// Fail makes a Failure.
+func Fail(kind ErrKind, fix, format string, args ...any) error {
+	return &Failure{Kind: kind, Err: fmt.Errorf(format, args...), Fix: fix}
+}
+
+// KindOf returns the kind of err, or "" for an unexpected failure.
+func KindOf(err error) ErrKind {
+	var f *Failure
+	if errors.As(err, &f) {
+		return f.Kind
+	}
+	return ""
+}

@@ -1,0 +1,73 @@
+package schema
+
+import (
+	"regexp"
+	"strings"
+
+	"pgleap/internal/pg"
+	"pgleap/plan"
+)
+
+// again ends every hint: the steps before this one are recorded and are not repeated.
+const again = ", then run the same command again"
+
+const changeOrExclude = "change the definition on the source so that the new version takes it, or leave the object out with --exclude-tables" + again
+
+// hints say what to do about an SQLSTATE, and about a message where the code alone does not tell.
+var hints = []struct {
+	code    string
+	message *regexp.Regexp
+	hint    func(match []string) string
+}{
+	{pg.CodeUndefined, regexp.MustCompile(`^role "(.*)" does not exist$`), func(m []string) string {
+		return "create the role on the target: create role " + plan.QuoteIdent(m[1]) + ";" + again
+	}},
+	{pg.CodeUndefined, regexp.MustCompile(`^tablespace "(.*)" does not exist$`), func(m []string) string {
+		return "create the tablespace on the target: create tablespace " + plan.QuoteIdent(m[1]) + " location '…';" + again
+	}},
+	{pg.CodeUndefined, regexp.MustCompile(`^type "(.*)" does not exist$`), func(m []string) string {
+		return "the new version has no type " + m[1] + ": change the columns to another type on the source" + again
+	}},
+	{"0A000", regexp.MustCompile(`^extension "(.*)" is not available$`), func(m []string) string {
+		return "install the files of extension " + m[1] + " on the target's machine, or drop the extension on the source" + again
+	}},
+	{pg.CodeUndefined, regexp.MustCompile(`^language "(.*)" does not exist$`), func(m []string) string {
+		return "the target has no language " + m[1] + ": install it there, or move its functions to another language on the source" + again
+	}},
+	{"42601", regexp.MustCompile(`(?i)with oids|tables declared WITH OIDS`), func([]string) string {
+		return "run alter table … set without oids on the source" + again
+	}},
+	{pg.CodePrivilege, regexp.MustCompile(`^must be able to SET ROLE "(.*)"|^must be member of role "(.*)"`), func(m []string) string {
+		return "on the target: grant " + plan.QuoteIdent(m[1]+m[2]) + " to the role that pgleap connects as" + again
+	}},
+	{pg.CodePrivilege, nil, func([]string) string {
+		return "connect to the target as a role that may do this" + again
+	}},
+	{"42P01", nil, func([]string) string {
+		return "where the relation is part of the upgrade, name its schema in the definition: definitions are loaded with an empty search_path" +
+			" (for a function: alter function … set search_path); where it was left out, leave this object out too; change it on the source" + again
+	}},
+	{"42883", nil, func([]string) string {
+		return "where the function is the user's own, name its schema in the definition, or alter function … set search_path; " +
+			"where the new version no longer has it, change the definition on the source" + again
+	}},
+	{"53100", nil, func([]string) string { return "make room on the target's disk" + again }},
+}
+
+// hint returns what to do about the server's error.
+func hint(err error) string {
+	code, message := pg.Code(err), pg.Message(err)
+	message, _, _ = strings.Cut(message, " (")
+	for _, h := range hints {
+		if h.code != code {
+			continue
+		}
+		if h.message == nil {
+			return h.hint(nil)
+		}
+		if m := h.message.FindStringSubmatch(message); m != nil {
+			return h.hint(m)
+		}
+	}
+	return changeOrExclude
+}

@@ -1,0 +1,252 @@
+package schema
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"pgleap/plan"
+)
+
+// chunk is how many entries one step holds where they need no step of their own. One step is one transaction
+// and one round trip.
+const chunk = 50
+
+// SessionSettings are the statements that the session that loads definitions sends first: what pg_dump's own
+// preamble sets. Server versions without default_table_access_method are passed over.
+func SessionSettings() string {
+	return `select pg_catalog.set_config('search_path', '', false);
+set check_function_bodies = false;
+set xmloption = content;
+set client_min_messages = warning;
+set row_security = off;
+set default_tablespace = '';
+select pg_catalog.set_config(name, 'heap', false) from pg_catalog.pg_settings where name = 'default_table_access_method';`
+}
+
+// DefinitionSteps are the steps of stage schema: everything that rows need, then the keys that replication
+// needs to find a row again.
+func DefinitionSteps(entries []Entry) []plan.Step {
+	var pre, identity []Entry
+	for _, e := range entries {
+		switch {
+		case e.Section == Pre:
+			pre = append(pre, e)
+		case isIdentity(e):
+			identity = append(identity, e)
+		}
+	}
+	ids := newNames()
+	steps := chunked(ids, "schema.definitions", pre)
+	return append(steps, chunked(ids, "schema.identity", identity)...)
+}
+
+// FinishSteps are the steps of stage finish: all that DefinitionSteps and DeferredSteps leave, in pg_dump's
+// order. sizes are the bytes of tables, by which parallel builds are ordered; matviews are refreshed where they
+// hold rows on the source.
+func FinishSteps(entries []Entry, sizes map[plan.Name]int64, matviews []plan.Relation) []plan.Step {
+	deferred := deferredTriggers(entries)
+	var main, last []Entry
+	for _, e := range entries {
+		switch {
+		case e.Section != Post || isIdentity(e) || deferred.has(e) || e.Type == "MATERIALIZED VIEW DATA":
+		case e.Type == "EVENT TRIGGER" || e.Type == "COMMENT" && strings.HasPrefix(e.Name, "EVENT TRIGGER "):
+			last = append(last, e)
+		default:
+			main = append(main, e)
+		}
+	}
+	ids := newNames()
+	var steps []plan.Step
+	for len(main) > 0 {
+		n, kind := run(main)
+		part := main[:n]
+		main = main[n:]
+		switch kind {
+		case "index":
+			builds, comments := split(part, "COMMENT")
+			for _, e := range builds {
+				steps = append(steps, single(ids, "finish.index.", "indexes", e, sizes))
+			}
+			steps = append(steps, chunked(ids, "finish.definitions", comments)...)
+		case "foreign key":
+			for _, e := range part {
+				steps = append(steps, single(ids, "finish.foreign-key.", "foreign-keys", e, sizes))
+			}
+		default:
+			steps = append(steps, chunked(ids, "finish.definitions", part)...)
+		}
+	}
+	steps = append(steps, refreshes(ids, matviews)...)
+	return append(steps, chunked(ids, "finish.event-triggers", last)...)
+}
+
+// DeferredSteps are the triggers that fire for replicated rows too (ENABLE ALWAYS, ENABLE REPLICA), with their
+// comments: before the switch they would act a second time on every row that the source's own acted on.
+func DeferredSteps(entries []Entry) []plan.Step {
+	deferred := deferredTriggers(entries)
+	var list []Entry
+	for _, e := range entries {
+		if deferred.has(e) {
+			list = append(list, e)
+		}
+	}
+	return chunked(newNames(), "switch.triggers", list)
+}
+
+// run returns how many entries from the first on belong together, and what they are. A comment does not end a
+// run of indexes: it can wait until they are all built.
+func run(entries []Entry) (int, string) {
+	kindOf := func(e Entry) string {
+		switch e.Type {
+		case "INDEX", "CONSTRAINT":
+			return "index"
+		case "FK CONSTRAINT":
+			return "foreign key"
+		}
+		return ""
+	}
+	kind := kindOf(entries[0])
+	n := 1
+	for n < len(entries) {
+		next := entries[n]
+		if k := kindOf(next); k != kind && (kind != "index" || next.Type != "COMMENT") {
+			break
+		}
+		n++
+	}
+	return n, kind
+}
+
+// split parts the entries of a type from the others; both keep their order.
+func split(entries []Entry, entryType string) (others, those []Entry) {
+	for _, e := range entries {
+		if e.Type == entryType {
+			those = append(those, e)
+		} else {
+			others = append(others, e)
+		}
+	}
+	return others, those
+}
+
+func single(ids *names, prefix, batch string, e Entry, sizes map[plan.Name]int64) plan.Step {
+	table := tableOf(e)
+	object := e.Name
+	if e.Type != "INDEX" { // "orders orders_pkey": the constraint's own name says enough
+		object = strings.TrimPrefix(object, table.Name+" ")
+	}
+	step := plan.Step{
+		ID:       ids.id(prefix + e.Schema + "." + object),
+		Title:    "create " + describe(e),
+		On:       plan.Target,
+		Recorded: true,
+		Do:       plan.Action{SQL: script([]Entry{e})},
+		Batch:    batch,
+		Weight:   sizes[table],
+	}
+	if batch == "indexes" {
+		step.Hazards = []plan.Hazard{plan.HazardLoad}
+	} else {
+		step.Hazards = []plan.Hazard{plan.HazardLoad, plan.HazardLocks}
+	}
+	return step
+}
+
+// chunked puts up to chunk entries into a step.
+func chunked(ids *names, prefix string, entries []Entry) []plan.Step {
+	var steps []plan.Step
+	for len(entries) > 0 {
+		n := min(chunk, len(entries))
+		part := entries[:n]
+		entries = entries[n:]
+		title := "create " + describe(part[0])
+		if n > 1 {
+			title += fmt.Sprintf(" … %s (%d objects)", describe(part[n-1]), n)
+		}
+		steps = append(steps, plan.Step{
+			ID:       ids.numbered(prefix),
+			Title:    title,
+			On:       plan.Target,
+			Recorded: true,
+			Do:       plan.Action{SQL: script(part)},
+		})
+	}
+	return steps
+}
+
+// describe is the label as a reader says it: "foreign key public.orders orders_customer_fkey".
+func describe(e Entry) string {
+	label := e.label()
+	kind := strings.ToLower(e.Type)
+	switch e.Type {
+	case "FK CONSTRAINT":
+		kind = "foreign key"
+	case "ACL":
+		kind = "privileges"
+	case "DEFAULT ACL":
+		kind = "default privileges"
+	}
+	return kind + label[len(e.Type):]
+}
+
+// refreshes fill the materialized views that hold rows on the source, each after those it is built on.
+func refreshes(ids *names, matviews []plan.Relation) []plan.Step {
+	var list []plan.Relation
+	for _, m := range matviews {
+		if m.Populated {
+			list = append(list, m)
+		}
+	}
+	sort.SliceStable(list, func(i, j int) bool { return list[i].Depth < list[j].Depth })
+	var steps []plan.Step
+	for _, m := range list {
+		sql := "refresh materialized view " + m.Name.String() + ";"
+		steps = append(steps, plan.Step{
+			ID:       ids.id("finish.refresh." + m.Name.Schema + "." + m.Name.Name),
+			Title:    oneLine("refresh materialized view " + m.Name.Schema + "." + m.Name.Name),
+			On:       plan.Target,
+			Recorded: true,
+			Do:       plan.Action{SQL: oneLine("-- MATERIALIZED VIEW "+m.Name.Schema+"."+m.Name.Name) + "\n" + sql},
+			Hazards:  []plan.Hazard{plan.HazardLoad},
+		})
+	}
+	return steps
+}
+
+// script is the SQL of entries, each under one line that names it: a reader sees what is what, and an error is
+// told with its object.
+func script(entries []Entry) string {
+	parts := make([]string, len(entries))
+	for i, e := range entries {
+		parts[i] = "-- " + e.label() + "\n" + e.SQL
+	}
+	return strings.Join(parts, "\n\n")
+}
+
+// names makes step ids that are unique.
+type names struct {
+	used  map[string]bool
+	count map[string]int
+}
+
+func newNames() *names { return &names{used: map[string]bool{}, count: map[string]int{}} }
+
+// id returns name on one line, with a number where it is taken.
+func (n *names) id(name string) plan.StepID {
+	name = oneLine(name)
+	id := name
+	for i := 2; n.used[id]; i++ {
+		id = fmt.Sprintf("%s.%d", name, i)
+	}
+	n.used[id] = true
+	return plan.StepID(id)
+}
+
+// numbered returns prefix.001 and so on.
+func (n *names) numbered(prefix string) plan.StepID {
+	n.count[prefix]++
+	return n.id(fmt.Sprintf("%s.%03d", prefix, n.count[prefix]))
+}
+
+func oneLine(s string) string { return strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ").Replace(s) }

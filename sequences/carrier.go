@@ -1,0 +1,84 @@
+package sequences
+
+import (
+	"context"
+	"fmt"
+
+	"pgleap/internal/pg"
+	"pgleap/plan"
+)
+
+// Carrier carries the positions of a set of sequences from the source to the target. What can be set
+// beforehand is set by Prepare; Set then touches only those that have moved since.
+type Carrier struct {
+	Source *pg.Source
+	Target *pg.Target
+	Of     []plan.Sequence
+	Margin int64 // values, in the sequence's own direction
+
+	source, target map[plan.Name]Position
+}
+
+// Report is one sequence as it was carried.
+type Report struct {
+	Name         string `json:"name"`
+	SourceLast   int64  `json:"source_last"`
+	SourceCalled bool   `json:"source_called"`
+	TargetLast   int64  `json:"target_last"`
+	TargetCalled bool   `json:"target_called"`
+}
+
+// Prepare reads and sets everything once: the statements are warm then, and the target is nearly right.
+func (c *Carrier) Prepare(ctx context.Context) error {
+	var err error
+	if c.target, err = Read(ctx, c.Target, c.Target.Version(), c.Of); err != nil {
+		return fmt.Errorf("target: %w", err)
+	}
+	if err := c.Read(ctx); err != nil {
+		return err
+	}
+	return c.Set(ctx, false)
+}
+
+// Read reads the source's positions.
+func (c *Carrier) Read(ctx context.Context) error {
+	var err error
+	if c.source, err = Read(ctx, c.Source, c.Source.Version(), c.Of); err != nil {
+		return fmt.Errorf("source: %w", err)
+	}
+	return nil
+}
+
+// Set puts the target's sequences where the source's are, and the margin ahead. In a repair clients may be
+// on the target already: then nothing is set backwards.
+func (c *Carrier) Set(ctx context.Context, repair bool) error {
+	if c.target == nil {
+		var err error
+		if c.target, err = Read(ctx, c.Target, c.Target.Version(), c.Of); err != nil {
+			return fmt.Errorf("target: %w", err)
+		}
+	}
+	want := map[plan.Name]Position{}
+	for _, s := range c.Of {
+		p := Ahead(s, c.source[s.Name], c.Margin)
+		if repair && !Behind(s, c.target[s.Name], p) {
+			p = c.target[s.Name]
+		}
+		want[s.Name] = p
+	}
+	if _, err := c.Target.ExecEach(ctx, SetStatements(c.Of, Moved(c.target, want))); err != nil {
+		return fmt.Errorf("set the sequences on the target: %w", err)
+	}
+	c.target = want
+	return nil
+}
+
+// Positions reports every sequence, in the plan's order.
+func (c *Carrier) Positions() any {
+	out := make([]Report, 0, len(c.Of))
+	for _, s := range c.Of {
+		a, b := c.source[s.Name], c.target[s.Name]
+		out = append(out, Report{Name: s.Name.String(), SourceLast: a.Last, SourceCalled: a.Called, TargetLast: b.Last, TargetCalled: b.Called})
+	}
+	return out
+}

@@ -1,0 +1,111 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"pgleap/internal/pg"
+	"pgleap/internal/pgver"
+	"pgleap/plan"
+)
+
+// TableState is how far one table's first copy is.
+type TableState struct {
+	Table  plan.Name `json:"table"`
+	State  string    `json:"state"` // init, copying, copied, ready
+	Copied int64     `json:"copied_bytes"`
+}
+
+// stateNames spells out srsubstate: i, d, f (14+), s, r.
+var stateNames = map[string]string{"i": "init", "d": "copying", "f": "copied", "s": "copied", "r": "ready"}
+
+// Tables reads the state of every table of the run's subscription, and the bytes copied so far of those that
+// are being copied: from pg_stat_progress_copy where it exists, else from the size on the target.
+func Tables(ctx context.Context, t *pg.Target, run plan.RunID) ([]TableState, error) {
+	copied := `case when sr.srsubstate in ('i', 'd') then pg_table_size(sr.srrelid) else 0 end`
+	join := ""
+	if t.Version().Has(pgver.ProgressCopy) {
+		copied = `coalesce(p.bytes_processed, 0)`
+		join = `left join pg_stat_progress_copy p on p.relid = sr.srrelid and p.datname = current_database()`
+	}
+	rows, err := t.Query(ctx, `select n.nspname, c.relname, sr.srsubstate::text, `+copied+`::int8
+from pg_subscription_rel sr join pg_class c on c.oid = sr.srrelid join pg_namespace n on n.oid = c.relnamespace `+join+`
+where sr.srsubid = (select oid from pg_subscription where subname = $1 and subdbid = (select oid from pg_database where datname = current_database()))
+order by 1, 2`, run.Object())
+	if err != nil {
+		return nil, fmt.Errorf("read the state of the first copy: %w", err)
+	}
+	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (TableState, error) {
+		var s TableState
+		var state string
+		err := r.Scan(&s.Table.Schema, &s.Table.Name, &state, &s.Copied)
+		s.State = stateNames[state]
+		return s, err
+	})
+}
+
+// FollowCopy waits until every table is ready, reports bytes, and says what is wrong when nothing moves.
+func FollowCopy(ctx context.Context, s *pg.Source, t *pg.Target, run plan.RunID, step plan.Step, sel plan.Selection, emit func(plan.Event)) error {
+	sizes := map[plan.Name]int64{}
+	var total int64
+	for _, r := range sel.Published {
+		sizes[r.Name] = r.Bytes
+		total += r.Bytes
+	}
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	started := time.Now()
+	for {
+		states, err := Tables(ctx, t, run)
+		if err != nil {
+			return err
+		}
+		ready, done := Progress(states, sizes)
+		if ready == len(sel.Published)+1 {
+			return nil
+		}
+		emit(plan.Event{Kind: plan.EventProgress, Step: step.ID, Bytes: done, Total: total, Data: map[string]any{"tables_ready": ready, "tables": len(states)}})
+		if time.Since(started) > 5*time.Second {
+			if err := explainStall(ctx, s, t, run, step, emit); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// Progress counts the tables that are ready and the bytes that are there. A table's copy is counted by its
+// text, which can be longer than the table: never more than the table counts.
+func Progress(states []TableState, sizes map[plan.Name]int64) (ready int, bytes int64) {
+	for _, st := range states {
+		switch st.State {
+		case "ready":
+			ready++
+			bytes += sizes[st.Table]
+		case "copied":
+			bytes += sizes[st.Table]
+		default:
+			bytes += min(st.Copied, sizes[st.Table])
+		}
+	}
+	return ready, bytes
+}
+
+// explainStall tells the operator why the copy does not move, where the catalogs know.
+func explainStall(ctx context.Context, s *pg.Source, t *pg.Target, run plan.RunID, step plan.Step, emit func(plan.Event)) error {
+	w, err := ReadWorker(ctx, t, run)
+	if err != nil {
+		return err
+	}
+	if text := w.Trouble(); text != "" {
+		emit(plan.Event{Kind: plan.EventWaiting, Step: step.ID, Message: text})
+	}
+	return nil
+}

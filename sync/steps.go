@@ -1,0 +1,208 @@
+// Package sync makes the publication, the slot and the subscription, follows the first copy and the lag, and
+// takes it all down again. It shares its name with the standard library's: import it as pgsync, always.
+package sync
+
+import (
+	"fmt"
+	"strings"
+
+	"pgleap/internal/pg"
+	"pgleap/internal/pgver"
+	"pgleap/plan"
+)
+
+// Conninfo stands in the plan where the source's connection string is put at the last moment.
+const Conninfo = "{{source_conninfo}}"
+
+// The Calls of this package.
+const (
+	CallSlot   = "create-slot"
+	CallCopy   = "follow-copy"
+	CallUnslot = "drop-slot"
+)
+
+// SourceDefinition is what stands in schema pgleap on the source: the marker that proves the drain, and the
+// function of the fence, which is not attached to anything before the switch.
+func SourceDefinition(run plan.RunID, targetSystemID, targetAddress string) string {
+	return `create schema pgleap;
+comment on schema pgleap is ` + plan.QuoteLiteral(fmt.Sprintf("pgleap run=%s side=source other=%s", run, targetSystemID)) + `;
+create table pgleap.marker (id bigint primary key, run text not null, at timestamptz not null default clock_timestamp());
+create function pgleap.fence() returns trigger language plpgsql as $pgleap$
+begin
+  raise exception 'pgleap: this database has moved to ` + strings.ReplaceAll(strings.ReplaceAll(targetAddress, "%", "%%"), "'", "''") + `: % on %.% is refused here', lower(tg_op), tg_table_schema, tg_table_name
+    using errcode = '25006', hint = 'connect to the new server';
+end $pgleap$`
+}
+
+// Publish returns the stage that makes the source keep its changes.
+func Publish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o plan.Options) plan.Stage {
+	name := plan.QuoteIdent(run.Object())
+	return plan.Stage{
+		ID: plan.StagePublish, Title: "publication and slot: from here on the source keeps its changes for the target",
+		Steps: []plan.Step{
+			{
+				ID: "publish.schema", Title: "create schema pgleap with the marker table and the fence's function", On: plan.Source,
+				Why:   "a marker row that travels through the subscription proves at the switch that everything before it has arrived",
+				Probe: `select case when to_regnamespace('pgleap') is null then 'absent' when to_regclass('pgleap.marker') is not null and to_regproc('pgleap.fence') is not null then 'done' else 'schema pgleap is there, but not complete' end`,
+				Do:    plan.Action{SQL: SourceDefinition(run, target.SystemID, target.Address+"/"+target.Database)},
+				Undo:  plan.Action{SQL: "drop schema if exists pgleap cascade"},
+			},
+			{
+				ID: "publish.publication", Title: fmt.Sprintf("create publication %s of %d tables", run.Object(), len(sel.Published)+1), On: plan.Source,
+				Why:   "before the slot: a table that joins a publication later can lose the rows of transactions that are open at that moment",
+				Probe: probePublication(run, sel, o),
+				Do:    plan.Action{SQL: createPublication(name, sel, source.Version, o)},
+				Undo:  plan.Action{SQL: "drop publication if exists " + name},
+			},
+			{
+				ID: "publish.slot", Title: "create replication slot " + run.Object(), On: plan.Source,
+				Why:     "waits for every open write transaction of the whole cluster; reading ones do not matter",
+				Probe:   probeSlot(run),
+				Do:      plan.Action{Call: CallSlot, SQL: pg.CreateSlotStatement(run.Object())},
+				Undo:    plan.Action{Call: CallUnslot, SQL: DropSlotStatement(run)},
+				Hazards: []plan.Hazard{plan.HazardWaits, plan.HazardRetainsWAL},
+			},
+		},
+	}
+}
+
+func createPublication(name string, sel plan.Selection, v pgver.Version, o plan.Options) string {
+	publish := "insert, update, delete"
+	if v.Has(pgver.PublishTruncate) {
+		publish += ", truncate"
+	}
+	with := fmt.Sprintf(" with (publish = '%s')", publish)
+	if o.AllTables {
+		return "create publication " + name + " for all tables" + with
+	}
+	tables := []string{"  pgleap.marker"}
+	for _, r := range sel.Published {
+		tables = append(tables, "  only "+r.Name.String())
+	}
+	// Every child of an inheritance tree is named by itself.
+	return "create publication " + name + " for table\n" + strings.Join(tables, ",\n") + "\n" + with
+}
+
+func probePublication(run plan.RunID, sel plan.Selection, o plan.Options) string {
+	count := fmt.Sprintf("when (select count(*) from pg_publication_tables where pubname = %[1]s) = %[2]d then 'done' else 'publication %[3]s has ' || (select count(*) from pg_publication_tables where pubname = %[1]s) || ' tables instead of %[2]d' end",
+		plan.QuoteLiteral(run.Object()), len(sel.Published)+1, run.Object())
+	if o.AllTables {
+		count = "else 'done' end"
+	}
+	return "select case when not exists (select from pg_publication where pubname = " + plan.QuoteLiteral(run.Object()) + ") then 'absent' " + count
+}
+
+// A slot that never reached its consistent point has no confirmed_flush_lsn: its creator is still waiting, or
+// was killed while it waited and the server has not noticed yet.
+func probeSlot(run plan.RunID) string {
+	n := plan.QuoteLiteral(run.Object())
+	return `select coalesce((select case
+  when database is distinct from current_database() then 'slot ` + run.Object() + ` belongs to database ' || coalesce(database, '(none: a physical slot)')
+  when plugin <> 'pgoutput' then 'slot ` + run.Object() + ` has plugin ' || plugin
+  when confirmed_flush_lsn is null then 'slot ` + run.Object() + ` is half made by pid ' || coalesce(active_pid::text, '(none)')
+  else 'done' end from pg_replication_slots where slot_name = ` + n + `), 'absent')`
+}
+
+// DropSlotStatement drops the run's slot and the slots of unfinished first copies; nothing happens to a slot
+// that is in use.
+func DropSlotStatement(run plan.RunID) string {
+	return `select slot_name, pg_drop_replication_slot(slot_name) from pg_replication_slots
+where database = current_database() and not active and (slot_name = ` + plan.QuoteLiteral(run.Object()) + ` or slot_name like ` + syncSlots + `)`
+}
+
+// syncSlots finds the slots of first copies to the other server: pg_<subscription>_sync_<table>_<system id>.
+// Before 14 the name has no system id; those are found by the run's own name.
+const syncSlots = `'pg\_%\_sync\_%\_' || substring(obj_description(to_regnamespace('pgleap'), 'pg_namespace') from 'other=([0-9]+)')`
+
+// Subscribe returns the stage that copies the rows and then follows the changes.
+func Subscribe(run plan.RunID, target plan.Facts, sel plan.Selection) plan.Stage {
+	name := plan.QuoteIdent(run.Object())
+	literal := plan.QuoteLiteral(run.Object())
+	options := "create_slot = false, slot_name = " + literal + ", enabled = false, copy_data = true, synchronous_commit = 'off'"
+	if target.Version.Has(pgver.SubscriptionStreaming) {
+		options += ", streaming = on"
+	}
+	return plan.Stage{
+		ID: plan.StageSubscribe, Title: "subscription: rows are copied, then followed",
+		Steps: []plan.Step{
+			{
+				ID: "subscribe.subscription", Title: "create subscription " + run.Object(), On: plan.Target, Recorded: true,
+				Why:  "commits together with its record in the journal; the slot is there already, so the changes since then arrive too",
+				Do:   plan.Action{SQL: "create subscription " + name + " connection '" + Conninfo + "' publication " + name + "\n with (" + options + ")"},
+				Undo: plan.Action{SQL: DropSubscriptionStatement(run)},
+			},
+			{
+				ID: "subscribe.enable", Title: "enable the subscription: the first copy starts", On: plan.Target,
+				Probe:   "select coalesce((select case when subenabled then 'done' else 'absent' end from pg_subscription where subname = " + literal + " and subdbid = (select oid from pg_database where datname = current_database())), 'subscription " + run.Object() + " is gone')",
+				Do:      plan.Action{SQL: "alter subscription " + name + " enable"},
+				Undo:    plan.Action{},
+				Hazards: []plan.Hazard{plan.HazardLoad},
+			},
+			{
+				ID: "subscribe.copy", Title: fmt.Sprintf("wait until each of the %d tables is ready", len(sel.Published)+1), On: plan.Target,
+				Why:     "one table that is still being copied is a table without its rows",
+				Probe:   probeReady(run, sel),
+				Do:      plan.Action{Call: CallCopy, SQL: StatesStatement},
+				Hazards: []plan.Hazard{plan.HazardLoad},
+			},
+		},
+	}
+}
+
+// StatesStatement counts the tables of the run by the state of their first copy.
+const StatesStatement = `select srsubstate::text, count(*) from pg_subscription_rel group by 1`
+
+func probeReady(run plan.RunID, sel plan.Selection) string {
+	return fmt.Sprintf(`select case when count(*) filter (where srsubstate = 'r') = %d then 'done' when count(*) > %[1]d then 'the subscription has ' || count(*) || ' tables instead of %[1]d' else 'absent' end
+from pg_subscription_rel where srsubid = (select oid from pg_subscription where subname = %s and subdbid = (select oid from pg_database where datname = current_database()))`,
+		len(sel.Published)+1, plan.QuoteLiteral(run.Object()))
+}
+
+// Durable returns the step that makes apply commit synchronously: what the target then shows is on its disk,
+// and the source hears of it in milliseconds instead of after the WAL writer's delay.
+func Durable(run plan.RunID) plan.Step {
+	return plan.Step{
+		ID: "finish.durable", Title: "let apply commit synchronously from now on", On: plan.Target,
+		Why:   "what the switch relies on must be on disk; asynchronous apply confirms 200 ms late",
+		Probe: "select coalesce((select case subsynccommit when 'on' then 'done' else 'absent' end from pg_subscription where subname = " + plan.QuoteLiteral(run.Object()) + "), 'subscription " + run.Object() + " is gone')",
+		Do:    plan.Action{SQL: "alter subscription " + plan.QuoteIdent(run.Object()) + " set (synchronous_commit = 'on')"},
+	}
+}
+
+// DropSubscriptionStatement drops the subscription without a word to the source, which may be away: the slot
+// is dropped by a step of its own.
+func DropSubscriptionStatement(run plan.RunID) string {
+	n := plan.QuoteIdent(run.Object())
+	return `do $pgleap$ begin
+  if exists (select from pg_subscription where subname = ` + plan.QuoteLiteral(run.Object()) + ` and subdbid = (select oid from pg_database where datname = current_database())) then
+    alter subscription ` + n + ` disable;
+    alter subscription ` + n + ` set (slot_name = none);
+    drop subscription ` + n + `;
+  end if;
+end $pgleap$`
+}
+
+// Teardown returns the stage after the release: replication to the target ends. The fence stays.
+func Teardown(run plan.RunID) plan.Stage {
+	literal := plan.QuoteLiteral(run.Object())
+	return plan.Stage{
+		ID: plan.StageTeardown, Title: "subscription, slot and publication go; the old server stays fenced", Irreversible: true,
+		Steps: []plan.Step{
+			{
+				ID: "teardown.subscription", Title: "drop subscription " + run.Object(), On: plan.Target,
+				Probe: "select case when exists (select from pg_subscription where subname = " + literal + " and subdbid = (select oid from pg_database where datname = current_database())) then 'absent' else 'done' end",
+				Do:    plan.Action{SQL: DropSubscriptionStatement(run)},
+			},
+			{
+				ID: "teardown.slot", Title: "drop replication slot " + run.Object(), On: plan.Source,
+				Probe: "select case when exists (select from pg_replication_slots where database = current_database() and (slot_name = " + literal + " or slot_name like " + syncSlots + ")) then 'absent' else 'done' end",
+				Do:    plan.Action{Call: CallUnslot, SQL: DropSlotStatement(run)},
+			},
+			{
+				ID: "teardown.publication", Title: "drop publication " + run.Object(), On: plan.Source,
+				Probe: "select case when exists (select from pg_publication where pubname = " + literal + ") then 'absent' else 'done' end",
+				Do:    plan.Action{SQL: "drop publication if exists " + plan.QuoteIdent(run.Object())},
+			},
+		},
+	}
+}

@@ -37,8 +37,8 @@ func identityProblem(in input, r Relation) string {
 		why = "replica identity nothing"
 	case r.Identity == "i":
 		why = "a replica identity by an index that is gone or invalid"
-	case hasKeyCandidate(r):
-		why = "no primary key (or a deferrable one, which does not count) and no replica identity"
+	case r.DeferrableKey:
+		why = "a deferrable primary key, which cannot identify its rows, and no replica identity"
 	}
 	text := fmt.Sprintf("%s has %s\nwith a publication its UPDATEs and DELETEs would FAIL on the source", said(r.Name), why)
 	if !in.source.Version.Has(pgver.PublishPartitioned) {
@@ -46,8 +46,6 @@ func identityProblem(in input, r Relation) string {
 	}
 	return text
 }
-
-func hasKeyCandidate(r Relation) bool { return r.IdentityCandidate != "" }
 
 // identityFix proposes the cheapest identity: an index that is there, else the whole row with its price.
 func identityFix(in input, r Relation) (fix, sql string) {
@@ -63,7 +61,7 @@ func identityFix(in input, r Relation) (fix, sql string) {
 	case len(r.IdentityGenerated) > 0 && r.Identity == "f", in.source.Version.Has(pgver.GeneratedIdentity) && anyGenerated(r):
 		return "add a primary key or a unique index over NOT NULL columns that are not generated", ""
 	}
-	return "add a primary key, or let the whole row identify it; " + fullCost(in, r), alter + "full;"
+	return "or add a primary key: with full " + fullCost(in, r), alter + "full;"
 }
 
 func anyGenerated(r Relation) bool {
@@ -72,14 +70,14 @@ func anyGenerated(r Relation) bool {
 
 // fullCost says what REPLICA IDENTITY FULL costs on this target.
 func fullCost(in input, r Relation) string {
-	rows := "the table's rows"
+	rows := "the whole table"
 	if r.Rows > 0 {
 		rows = "about " + thousands(r.Rows) + " rows"
 	}
 	if in.target.Version.Has(pgver.IndexForIdentityFull) {
-		return "each UPDATE and DELETE then reads " + rows + " on the target, unless the table has some btree index there, which the target uses"
+		return "each UPDATE and DELETE reads " + rows + " on the target, unless a btree index of the table helps"
 	}
-	return "each UPDATE and DELETE then reads " + rows + " on the target (indexes help from PostgreSQL 16 on only)"
+	return "each UPDATE and DELETE reads " + rows + " on the target (indexes help from PostgreSQL 16 on only)"
 }
 
 // thousands writes 500000 as 500,000.

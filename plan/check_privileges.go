@@ -27,18 +27,19 @@ func sourcePrivileges(in input) []Finding {
 		if slices.Contains(in.source.Roles, "rds_replication") {
 			fix, sql = "make it a member of rds_replication", "grant rds_replication to "+name+";"
 		}
-		lacks(role.Name, "role "+name+" has no REPLICATION\nit can neither make a slot nor read one", fix, sql)
+		lacks(name, "role "+name+" has no REPLICATION\nit can neither make a slot nor read one", fix, sql)
 	}
 	if !role.CreateOnDatabase {
-		lacks(role.Name, "role "+name+" may not create in the database\nit could not make the publication", "let it",
+		lacks(name, "role "+name+" may not create in the database\nit could not make the publication", "let it",
 			"grant create on database "+QuoteIdent(in.source.Database)+" to "+name+";")
 	}
 	if in.options.AllTables {
-		lacks(role.Name, "role "+name+" is not a superuser\nonly one may publish all tables at once", "leave --all-tables out: pgleap then names every table", "")
+		lacks(name, "role "+name+" is not a superuser\nonly one may publish all tables at once", "leave --all-tables out: pgleap then names every table", "")
 	}
 	out = append(out, tablePrivileges(in, name)...)
+	hidden := set(role.SequencesNotReadable)
 	for _, q := range in.selection.Sequences {
-		if slices.Contains(role.SequencesNotReadable, q.Name.String()) {
+		if hidden[q.Name.String()] {
 			lacks(q.Name.String(), fmt.Sprintf("role %s may not read sequence %s\nits position could not be carried over", name, said(q.Name)), "let it",
 				fmt.Sprintf("grant usage on schema %s to %s; grant select on sequence %s to %s;", QuoteIdent(q.Name.Schema), name, q.Name, name))
 		}
@@ -83,7 +84,7 @@ func tablePrivileges(in input, role string) []Finding {
 			which = fmt.Sprintf("%s and %d more tables", which, len(tables)-1)
 		}
 		out = append(out, Finding{
-			Severity: Blocker, On: Source, Object: owner,
+			Severity: Blocker, On: Source, Object: QuoteIdent(owner),
 			Problem: fmt.Sprintf("role %s does not own %s of %s\nonly an owner can publish a table and fence it", role, which, ident(owner)),
 			Fix:     "make it a member of the owner", SQL: fmt.Sprintf("grant %s to %s;", QuoteIdent(owner), role),
 		})
@@ -99,7 +100,7 @@ func targetPrivileges(in input) []Finding {
 	var out []Finding
 	name := QuoteIdent(role.Name)
 	lacks := func(problem, fix, sql string) {
-		out = append(out, Finding{Severity: Blocker, On: Target, Object: role.Name, Problem: problem, Fix: fix, SQL: sql})
+		out = append(out, Finding{Severity: Blocker, On: Target, Object: name, Problem: problem, Fix: fix, SQL: sql})
 	}
 	if !role.CreateSubscription {
 		if in.target.Version.Has(pgver.CreateSubscription) {

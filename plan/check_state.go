@@ -42,19 +42,26 @@ func checkLeftovers(in input) []Finding {
 		"schema":       "it holds the journal of that run",
 		"trigger":      "it REFUSES EVERY WRITE to that table",
 	}
+	// Without the journal nothing of this name is ours to go on with: its target was lost, or is another one.
+	journal := slices.ContainsFunc(in.target.Leftovers, func(l Leftover) bool { return l.Own && l.Kind == "schema" })
 	var out []Finding
 	for _, f := range []Facts{in.source, in.target} {
 		for _, l := range f.Leftovers {
-			if l.Own {
+			if l.Own && journal {
 				continue
 			}
-			whose := "an earlier run"
-			if l.Run != "" {
-				whose = "run " + l.Run
+			problem := "is left of an earlier run\n" + consequence[l.Kind]
+			switch {
+			case l.Of != "":
+				problem = l.Of + "\nthe slot of this run must have that name"
+			case l.Own:
+				problem = "is left of a run of this name, and the target has no journal of it\n" + consequence[l.Kind]
+			case l.Run != "":
+				problem = "is left of run " + l.Run + "\n" + consequence[l.Kind]
 			}
 			out = append(out, Finding{
 				Severity: Blocker, On: f.Side, Object: l.Kind + " " + l.Name,
-				Problem: fmt.Sprintf("%s %s is left of %s\n%s", l.Kind, OneLine(l.Name), whose, consequence[l.Kind]),
+				Problem: l.Kind + " " + OneLine(l.Name) + " " + problem,
 				Fix:     leftoverFix(l),
 				SQL:     l.Drop,
 			})
@@ -64,7 +71,12 @@ func checkLeftovers(in input) []Finding {
 }
 
 func leftoverFix(l Leftover) string {
-	if l.Run == "" {
+	switch {
+	case l.Of != "":
+		return "choose another name with --run, or, when nobody needs that slot any more, drop it"
+	case l.Own:
+		return "take it back with pgleap abort, or, when nobody needs it any more, drop it"
+	case l.Run == "":
 		return "when nobody needs it any more, drop it"
 	}
 	return fmt.Sprintf("go on with that run (--run %s), end it with pgleap abort --run %s, or, when nobody needs it any more, drop it", l.Run, l.Run)
@@ -139,7 +151,7 @@ func checkTransactions(in input) []Finding {
 	}
 	if !in.source.Role.SeesSessions && in.source.Role.Name != "" {
 		out = append(out, Finding{
-			Severity: Info, On: Source, Object: in.source.Role.Name,
+			Severity: Info, On: Source, Object: QuoteIdent(in.source.Role.Name),
 			Problem: "role " + ident(in.source.Role.Name) + " does not see how long other roles' transactions are open\nan old one would only be noticed once the slot's creation waits for it",
 			Fix:     "let it see them",
 			SQL:     "grant pg_read_all_stats to " + QuoteIdent(in.source.Role.Name) + ";",
@@ -167,9 +179,9 @@ func checkRoles(in input) []Finding {
 			continue
 		}
 		out = append(out, Finding{
-			Severity: Blocker, On: Target, Object: role,
+			Severity: Blocker, On: Target, Object: QuoteIdent(role),
 			Problem: "role " + ident(role) + " is missing on the target\non the source it owns something or has rights; definitions that name it would fail",
-			Fix:     "make it, with the attributes and memberships it has on the source (pg_dumpall --roles-only prints them)",
+			Fix:     "with the attributes and memberships that pg_dumpall --roles-only shows on the source",
 			SQL:     "create role " + QuoteIdent(role) + ";",
 		})
 	}

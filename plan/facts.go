@@ -88,6 +88,7 @@ type Relation struct {
 	IdentityUsable    bool     `json:"identity_usable"`              // updates and deletes can be published
 	IdentityIndex     string   `json:"identity_index,omitempty"`     // the index that serves, where one does
 	PrimaryKey        string   `json:"primary_key,omitempty"`        // the valid, immediate index of the primary key
+	DeferrableKey     bool     `json:"deferrable_key,omitempty"`     // the primary key is deferrable: it cannot identify rows
 	IdentityGenerated []string `json:"identity_generated,omitempty"` // generated columns in the identity: the target never gets them
 	IdentityCandidate string   `json:"identity_candidate,omitempty"` // a unique index that could serve
 	NoEquality        []string `json:"no_equality,omitempty"`        // columns whose type has no equality: FULL cannot work
@@ -152,6 +153,7 @@ type Leftover struct {
 	Name string `json:"name"`
 	Run  string `json:"run,omitempty"` // the run its name or comment tells
 	Own  bool   `json:"own,omitempty"` // of the run that the facts were read for
+	Of   string `json:"of,omitempty"`  // a slot that has the run's name and is not of this database: whose it is
 	Drop string `json:"drop"`          // the statement that removes it
 }
 

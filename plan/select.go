@@ -208,7 +208,7 @@ func parsePatterns(flag string, texts []string, parts int) ([]pattern, error) {
 		for _, item := range splitOutsideQuotes(text, ',') {
 			globs, err := parseName(item)
 			if err == nil && len(globs) > parts {
-				err = fmt.Errorf("at most %d names with a dot between are understood", parts)
+				err = fmt.Errorf("%d names with dots between, where %d can stand", len(globs), parts)
 			}
 			if err != nil {
 				return nil, Fail(KindUsage, `write table, schema.table or "Schema"."Table"; * and ? are wildcards outside quotes`,

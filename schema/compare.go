@@ -25,15 +25,22 @@ func (d Difference) String() string { return d.Kind + " " + d.Name }
 // "kind name", such as DeferredTriggers before the switch. Of a relation that one side lacks only the relation
 // is told, not all that belongs to it.
 func Compare(source, target []catalog.Object, sel plan.Selection, without ...string) []Difference {
+	left := map[string]bool{}
+	for _, w := range without {
+		left[bare(w)] = true
+	}
 	noPublic := !slices.ContainsFunc(source, func(o catalog.Object) bool { return o.Kind == "schema" && o.Name == "public" })
 	found := differences(source, target)
 	found = slices.DeleteFunc(found, func(d Difference) bool {
-		return slices.Contains(sel.Schemas, d.of.Schema) || slices.Contains(sel.Excluded, d.of) || slices.Contains(without, d.String()) ||
+		return slices.Contains(sel.Schemas, d.of.Schema) || slices.Contains(sel.Excluded, d.of) || left[bare(d.String())] ||
 			// A source whose schema public was dropped: the target's is empty, and harms nobody.
 			noPublic && d.Source == "" && isPublicItself(d)
 	})
 	return withoutImplied(found)
 }
+
+// bare takes the quotes off: which words are quoted in the name of a comment's object is the server's choice.
+func bare(name string) string { return strings.ReplaceAll(name, `"`, "") }
 
 // differences are all of them, sorted by kind and name.
 func differences(source, target []catalog.Object) []Difference {

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"pgleap/internal/pg"
@@ -54,10 +55,18 @@ var hints = []struct {
 	{"53100", nil, func([]string) string { return "make room on the target's disk" + again }},
 }
 
-// hint returns what to do about the server's error.
-func hint(err error) string {
+// passing are the classes of errors that may be gone at the next try: connection, transaction rolled back,
+// resources, object in use, the operator's intervention, the system.
+var passing = []string{"08", "40", "53", "55", "57", "58"}
+
+// hint returns what to do about the server's error, "" where only the error itself can tell.
+func hint(stage plan.StageID, err error) string {
 	code, message := pg.Code(err), pg.Message(err)
-	message, _, _ = strings.Cut(message, " (")
+	if code == "" { // the connection, not the definition
+		return ""
+	}
+	message, _, _ = strings.Cut(message, " (") // the detail
+	message, _, _ = strings.Cut(message, " hint: ")
 	for _, h := range hints {
 		if h.code != code {
 			continue
@@ -69,5 +78,11 @@ func hint(err error) string {
 			return h.hint(m)
 		}
 	}
-	return changeOrExclude
+	if slices.Contains(passing, code[:2]) {
+		return "run the same command again"
+	}
+	if stage == plan.StageSchema || stage == plan.StageFinish { // elsewhere the statement is ours, not the user's
+		return changeOrExclude
+	}
+	return ""
 }

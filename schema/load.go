@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -96,15 +97,16 @@ func stepError(stage plan.StageID, step plan.Step, s statement, position int, er
 	if ctxErr := firstOf(err, context.Canceled, context.DeadlineExceeded); ctxErr != nil {
 		return fmt.Errorf("%s, step %s: %w", stage, step.ID, ctxErr)
 	}
-	object := s.object
-	if kind, name, ok := strings.Cut(object, " "); ok {
-		object = strings.ToLower(kind) + " " + name
-	}
 	return &plan.StepError{
-		Stage: stage, Step: step.ID, On: step.On, Object: object, SQL: s.sql, Position: position,
-		Err: &serverError{err}, Hint: hint(err),
+		Stage: stage, Step: step.ID, On: step.On, Object: lowerKind(s.object), SQL: s.sql, Position: position,
+		Err: &serverError{err}, Hint: hint(stage, err),
 	}
 }
+
+var kindAndName = regexp.MustCompile(`^[A-Z]+(?: (?:on )?[A-Z]+)* `)
+
+// lowerKind writes "FK CONSTRAINT public.orders x" as it stands in a sentence.
+func lowerKind(label string) string { return kindAndName.ReplaceAllStringFunc(label, strings.ToLower) }
 
 func firstOf(err error, causes ...error) error {
 	for _, c := range causes {

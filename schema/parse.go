@@ -97,7 +97,7 @@ func cuts(text string) []cutAt {
 	var found []cutAt
 	for i, t := range list {
 		lineStart := t.start == 0 || text[t.start-1] == '\n'
-		if !lineStart || !is(i, tokenComment) || of(i) != "--" || !is(i+2, tokenComment) || !is(i+4, tokenComment) || of(i+4) != "--" {
+		if n := len(found); n > 0 && t.start < found[n-1].end || !lineStart || !is(i, tokenComment) || of(i) != "--" || !is(i+2, tokenComment) || !is(i+4, tokenComment) || of(i+4) != "--" {
 			continue
 		}
 		if m := header.FindStringSubmatch(of(i + 2)); m != nil {

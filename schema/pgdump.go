@@ -139,20 +139,17 @@ func inspect(ctx context.Context, command []string) (Program, error) {
 
 // newer compares "18.4" with "18.10"; a beta is older than every release of its major.
 func newer(a, b string) bool {
-	parse := func(v string) (major, minor int) {
-		before, after, _ := strings.Cut(v, ".")
-		major, err := strconv.Atoi(before)
-		if err != nil {
-			return 0, -1
-		}
-		if minor, err = strconv.Atoi(after); err != nil {
-			return major, -1
-		}
-		return major, minor
-	}
-	aMajor, aMinor := parse(a)
-	bMajor, bMinor := parse(b)
+	aMajor, aMinor := numbers(a)
+	bMajor, bMinor := numbers(b)
 	return aMajor > bMajor || aMajor == bMajor && aMinor > bMinor
+}
+
+// numbers returns 18 and 4 for "18.4", and 18 and -1 for "18beta1".
+func numbers(version string) (major, minor int) {
+	if n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor); n < 2 {
+		return major, -1
+	}
+	return major, minor
 }
 
 // splitCommand splits a command line at blanks; ' and " hold blanks together, a backslash outside of ' takes

@@ -15,10 +15,13 @@ import (
 // pairs are the oldest and the newest of what is supported, and one in between; -short takes the first.
 var pairs = []struct{ from, to int }{{10, 18}, {13, 18}, {15, 17}}
 
+// furtherPairs are those that only the most demanding scenario is tried on.
+var furtherPairs = []struct{ from, to int }{{11, 15}, {12, 16}, {14, 18}, {16, 17}}
+
 // TestRoundTrip loads what pg_dump wrote through the steps, finds no difference, and clears it all away.
 func TestRoundTrip(t *testing.T) {
 	for _, pair := range pairs {
-		for _, scenario := range []string{"shop", "odd-names", "further"} {
+		for _, scenario := range []string{"further", "shop", "odd-names"} {
 			t.Run(fmt.Sprintf("%d-%d/%s", pair.from, pair.to, scenario), func(t *testing.T) {
 				roundTrip(t, pair.from, pair.to, scenario)
 			})
@@ -26,6 +29,9 @@ func TestRoundTrip(t *testing.T) {
 				return
 			}
 		}
+	}
+	for _, pair := range furtherPairs {
+		t.Run(fmt.Sprintf("%d-%d/further", pair.from, pair.to), func(t *testing.T) { roundTrip(t, pair.from, pair.to, "further") })
 	}
 }
 

@@ -138,7 +138,7 @@ func single(ids *names, prefix, batch string, e Entry, sizes map[plan.Name]int64
 	}
 	step := plan.Step{
 		ID:       ids.id(prefix + e.Schema + "." + object),
-		Title:    "create " + describe(e),
+		Title:    act(e),
 		On:       plan.Target,
 		Recorded: true,
 		Do:       plan.Action{SQL: script([]Entry{e})},
@@ -160,7 +160,7 @@ func chunked(ids *names, prefix string, entries []Entry) []plan.Step {
 		n := min(chunk, len(entries))
 		part := entries[:n]
 		entries = entries[n:]
-		title := "create " + describe(part[0])
+		title := act(part[0])
 		if n > 1 {
 			title += fmt.Sprintf(" … %s (%d objects)", describe(part[n-1]), n)
 		}
@@ -175,19 +175,37 @@ func chunked(ids *names, prefix string, entries []Entry) []plan.Step {
 	return steps
 }
 
-// describe is the label as a reader says it: "foreign key public.orders orders_customer_fkey".
-func describe(e Entry) string {
-	label := e.label()
-	kind := strings.ToLower(e.Type)
-	switch e.Type {
-	case "FK CONSTRAINT":
-		kind = "foreign key"
-	case "ACL":
-		kind = "privileges"
-	case "DEFAULT ACL":
-		kind = "default privileges"
+// spoken are the kinds that a reader calls by another name than pg_dump does, and what is done to them.
+var spoken = map[string]struct{ verb, kind string }{
+	"FK CONSTRAINT":     {"create", "foreign key"},
+	"ACL":               {"set", "privileges"},
+	"DEFAULT ACL":       {"set", "default privileges"},
+	"COMMENT":           {"set", "comment"},
+	"SECURITY LABEL":    {"set", "security label"},
+	"DEFAULT":           {"set", "default"},
+	"ROW SECURITY":      {"set", "row security"},
+	"SEQUENCE OWNED BY": {"set", "owner of sequence"},
+	"TABLE ATTACH":      {"attach", "partition"},
+	"INDEX ATTACH":      {"attach", "index"},
+}
+
+// act says what the entry does: "create foreign key public.orders orders_customer_fkey".
+func act(e Entry) string { return verb(e) + " " + describe(e) }
+
+func verb(e Entry) string {
+	if s, ok := spoken[e.Type]; ok {
+		return s.verb
 	}
-	return kind + label[len(e.Type):]
+	return "create"
+}
+
+// describe is the entry's label as a reader says it.
+func describe(e Entry) string {
+	kind := strings.ToLower(e.Type)
+	if s, ok := spoken[e.Type]; ok {
+		kind = s.kind
+	}
+	return kind + e.label()[len(e.Type):]
 }
 
 // refreshes fill the materialized views that hold rows on the source, each after those it is built on.
@@ -249,4 +267,6 @@ func (n *names) numbered(prefix string) plan.StepID {
 	return n.id(fmt.Sprintf("%s.%03d", prefix, n.count[prefix]))
 }
 
-func oneLine(s string) string { return strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ").Replace(s) }
+func oneLine(s string) string {
+	return strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ").Replace(s)
+}

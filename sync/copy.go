@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -48,7 +49,7 @@ order by 1, 2`, run.Object())
 }
 
 // FollowCopy waits until every table is ready, reports bytes, and says what is wrong when nothing moves.
-func FollowCopy(ctx context.Context, s *pg.Source, t *pg.Target, run plan.RunID, step plan.Step, sel plan.Selection, emit func(plan.Event)) error {
+func FollowCopy(ctx context.Context, t *pg.Target, run plan.RunID, step plan.Step, sel plan.Selection, emit func(plan.Event)) error {
 	sizes := map[plan.Name]int64{}
 	var total int64
 	for _, r := range sel.Published {
@@ -69,7 +70,7 @@ func FollowCopy(ctx context.Context, s *pg.Source, t *pg.Target, run plan.RunID,
 		}
 		emit(plan.Event{Kind: plan.EventProgress, Step: step.ID, Bytes: done, Total: total, Data: map[string]any{"tables_ready": ready, "tables": len(states)}})
 		if time.Since(started) > 5*time.Second {
-			if err := explainStall(ctx, s, t, run, step, emit); err != nil {
+			if err := explainStall(ctx, t, run, step, states, emit); err != nil {
 				return err
 			}
 		}
@@ -99,13 +100,27 @@ func Progress(states []TableState, sizes map[plan.Name]int64) (ready int, bytes 
 }
 
 // explainStall tells the operator why the copy does not move, where the catalogs know.
-func explainStall(ctx context.Context, s *pg.Source, t *pg.Target, run plan.RunID, step plan.Step, emit func(plan.Event)) error {
+func explainStall(ctx context.Context, t *pg.Target, run plan.RunID, step plan.Step, states []TableState, emit func(plan.Event)) error {
 	w, err := ReadWorker(ctx, t, run)
 	if err != nil {
 		return err
 	}
-	if text := w.Trouble(); text != "" {
-		emit(plan.Event{Kind: plan.EventWaiting, Step: step.ID, Message: text})
+	text := w.Trouble()
+	if text == "" {
+		return nil
 	}
+	var waiting []string
+	for _, st := range states {
+		if st.State == "init" || st.State == "copying" {
+			waiting = append(waiting, st.Table.String())
+		}
+	}
+	if n := len(waiting); n > 3 {
+		waiting = append(waiting[:3], fmt.Sprintf("and %d more", n-3))
+	}
+	if len(waiting) > 0 {
+		text += ". Not copied yet: " + strings.Join(waiting, ", ")
+	}
+	emit(plan.Event{Kind: plan.EventWaiting, Step: step.ID, Message: text})
 	return nil
 }

@@ -122,6 +122,11 @@ func Subscribe(run plan.RunID, target plan.Facts, sel plan.Selection) plan.Stage
 	if target.Version.Has(pgver.SubscriptionStreaming) {
 		options += ", streaming = on"
 	}
+	if target.Version.Has(pgver.SubscriptionOrigin) && target.Role.Superuser {
+		// As the tables' owners, apply stops where an owner lacks a right that on the source it never needed
+		// (USAGE on the schema, INSERT on its own table). The definitions were loaded by the same superuser.
+		options += ", run_as_owner = true"
+	}
 	return plan.Stage{
 		ID: plan.StageSubscribe, Title: "subscription: rows are copied, then followed",
 		Steps: []plan.Step{

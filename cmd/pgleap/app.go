@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -27,9 +28,13 @@ func newApp() *cli.App {
 			checkCommand(), planCommand(), syncCommand(), statusCommand(), cutoverCommand(), finalizeCommand(), abortCommand(),
 			rehearseCommand(), explainCommand(), versionCommand(),
 		},
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "version"}},
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 0 {
 				return unknownVerb(c)
+			}
+			if c.Bool("version") {
+				return printVersion(c)
 			}
 			return cli.ShowAppHelp(c)
 		},
@@ -70,17 +75,44 @@ FLAGS:{{range .VisibleFlags}}
    {{.}}{{end}}
 `
 
-func usageError(_ *cli.Context, err error, _ bool) error {
-	return plan.Fail(plan.KindUsage, "see pgleap --help, or pgleap VERB --help", "%w", err)
+var (
+	unknownFlag = regexp.MustCompile(`^flag provided but not defined: -(.+)$`)
+	flagName    = regexp.MustCompile(`(flag|argument:|for) -(\S)`)
+)
+
+// usageError says in our words what the flag package complains of: flags have two dashes here.
+func usageError(c *cli.Context, err error, _ bool) error {
+	fix := "see pgleap --help"
+	if c.Command != nil && c.App.Command(c.Command.Name) != nil {
+		fix = "see pgleap " + c.Command.Name + " --help"
+	}
+	if m := unknownFlag.FindStringSubmatch(err.Error()); m != nil {
+		hint := ""
+		if s := cli.SuggestFlag(c.Command.Flags, m[1], false); s != "" {
+			hint = "; did you mean " + s + "?"
+		}
+		return plan.Fail(plan.KindUsage, fix, "there is no flag --%s%s", m[1], hint)
+	}
+	for _, f := range c.Command.Flags {
+		if name := f.Names()[0]; isDuration(f) && strings.Contains(err.Error(), "flag -"+name+":") {
+			fix = "give a number and its unit: --" + name + " 5s; " + fix
+		}
+	}
+	return plan.Fail(plan.KindUsage, fix, "%s", strings.TrimSuffix(flagName.ReplaceAllString(err.Error(), "$1 --$2"), ": parse error"))
+}
+
+func isDuration(f cli.Flag) bool {
+	_, ok := f.(*cli.DurationFlag)
+	return ok
 }
 
 func unknownVerb(c *cli.Context) error {
 	name := c.Args().First()
 	hint := ""
-	if s := cli.SuggestCommand(c.App.Commands, name); s != "" {
+	if s := cli.SuggestCommand(c.App.Commands, name); s != "" && name != "help" {
 		hint = "; " + strings.ToLower(s[:1]) + s[1:]
 	}
-	return plan.Fail(plan.KindUsage, "pgleap --help lists the verbs", "there is no verb %q%s", name, hint)
+	return plan.Fail(plan.KindUsage, "pgleap --help lists the verbs, pgleap VERB --help explains one", "there is no verb %q%s", name, hint)
 }
 
 // refuseArguments: the library drops every flag behind a positional argument without a word.
@@ -111,10 +143,12 @@ func env(names ...string) string {
 
 func versionCommand() *cli.Command {
 	return &cli.Command{
-		Name: "version", Usage: "print the version", Description: describe("Prints pgleap's version.", "pgleap version", exitOK),
-		Action: func(c *cli.Context) error {
-			_, err := fmt.Fprintln(c.App.Writer, "pgleap", version)
-			return err
-		},
+		Name: "version", Usage: "print the version", Description: describe("Prints pgleap's version.", "pgleap version", exitOK, exitUsage),
+		Action: printVersion,
 	}
+}
+
+func printVersion(c *cli.Context) error {
+	_, err := fmt.Fprintln(c.App.Writer, "pgleap", version)
+	return err
 }

@@ -141,7 +141,7 @@ func loadPlan(file string) (*plan.Plan, error) {
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, &plan.Failure{Kind: plan.KindUsage, Err: fmt.Errorf("read the plan: %w", err)}
+		return nil, &plan.Failure{Kind: plan.KindUsage, Err: fmt.Errorf("read the plan: %w", err), Fix: "make one with pgleap plan --out " + file}
 	}
 	defer f.Close()
 	p, err := plan.Decode(f)

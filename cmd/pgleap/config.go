@@ -134,6 +134,9 @@ func (s *session) validate(c *cli.Context) error {
 	if s.Options.SequenceMargin < 0 {
 		return plan.Fail(plan.KindUsage, "the margin goes in the sequence's own direction: give a positive number", "--sequence-margin %d is negative", s.Options.SequenceMargin)
 	}
+	if c.IsSet("slot-timeout") && s.Options.SlotTimeout <= 0 {
+		return plan.Fail(plan.KindUsage, "give at least 1s", "--slot-timeout %s leaves no time to wait", s.Options.SlotTimeout)
+	}
 	if c.IsSet("jobs") && s.Options.Jobs < 1 {
 		return plan.Fail(plan.KindUsage, "give at least 1", "--jobs %d", s.Options.Jobs)
 	}

@@ -28,7 +28,7 @@ func cutoverCommand() *cli.Command {
 sequences over, and commits the fence: from then on the target is the truth. Readers are never stopped; writers wait,
 then meet SQLSTATE 25006 on the old server. When writes have waited for --max-write-stall everything is undone and the
 source is writable again (exit 6). Killed at any instruction, the same command repairs it.`,
-			"pgleap cutover --confirm shop --max-write-stall 2s", exitOK, exitUnexpected, exitUsage, exitDrift, exitNotReady, exitNotSwitched, exitPastReturn, exitLocked, exitInterrupted),
+			"pgleap cutover --confirm shop --max-write-stall 2s", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift, exitNotReady, exitNotSwitched, exitPastReturn, exitLocked, exitInterrupted),
 		Action: func(c *cli.Context) error {
 			s, err := newSession(c, true)
 			if err != nil {
@@ -48,7 +48,7 @@ func finalizeCommand() *cli.Command {
 		Flags: join(addressFlags(), confirmFlags(), outputFlags()),
 		Description: describe(`Drops schema pgleap on both sides, and with it the fence: THE OLD SERVER TAKES WRITES AGAIN that nobody carries
 over. Do it when no client is left on it, just before it is shut down.`,
-			"pgleap finalize --confirm shop", exitOK, exitUnexpected, exitUsage, exitNotReady, exitLocked),
+			"pgleap finalize --confirm shop", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift, exitNotReady, exitLocked, exitInterrupted),
 		Action: func(c *cli.Context) error {
 			s, err := newSession(c, true)
 			if err != nil {

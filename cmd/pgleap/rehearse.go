@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"pgleap/internal/rehearsal"
 	"pgleap/plan"
+	"pgleap/testdata"
 )
 
 func rehearseCommand() *cli.Command {
@@ -67,6 +69,12 @@ func rehearsalConfig(c *cli.Context) (rehearsal.Config, error) {
 		if config.Source == "" || config.Target == "" {
 			return config, plan.Fail(plan.KindUsage, "give both, or neither and the majors with --from and --to", "--source and --target go together")
 		}
+	}
+	if info, err := fs.Stat(testdata.Scenarios(), config.Scenario); err != nil || !info.IsDir() {
+		return config, plan.Fail(plan.KindUsage, "give shop, pgbench or odd-names", "there is no scenario %q", config.Scenario)
+	}
+	if config.Source == "" && config.From >= config.To {
+		return config, plan.Fail(plan.KindUsage, "give the old major with --from and the newer one with --to", "an upgrade from %d to %d leads nowhere", config.From, config.To)
 	}
 	if config.Rate <= 0 || config.Clients <= 0 || config.Duration <= 0 {
 		return config, plan.Fail(plan.KindUsage, "a rehearsal without load proves nothing", "--rate, --clients and --duration must be positive")

@@ -27,13 +27,16 @@ func statusCommand() *cli.Command {
 			&cli.DurationFlag{Name: "critical-lag", Value: 30 * time.Second, Usage: "lag in time that is critical"},
 		}, outputFlags()),
 		Description: describe(`Reads both servers and changes nothing. It names an apply worker that has stopped, why, and the command that mends it.`,
-			"pgleap status --watch", exitOK, exitUnexpected, exitUsage, exitDrift),
+			"pgleap status --watch", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift),
 		Action: func(c *cli.Context) error {
 			s, err := newSession(c, true)
 			if err != nil {
 				return err
 			}
 			defer s.printer.Close(false)
+			if c.Duration("every") <= 0 {
+				return plan.Fail(plan.KindUsage, "give at least 100ms", "--every %s is no time to wait", c.Duration("every"))
+			}
 			th := pipeline.Thresholds{
 				WarnBytes: c.Int64("warn-bytes"), CriticalBytes: c.Int64("critical-bytes"),
 				WarnSeconds: c.Duration("warn-lag").Seconds(), CriticalSeconds: c.Duration("critical-lag").Seconds(),

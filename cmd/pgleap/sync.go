@@ -53,7 +53,7 @@ func abortCommand() *cli.Command {
 removes what the run has on the source: an orphan slot would fill the source's disk. Refused once the switch is past
 the point of no return.`, `
 pgleap abort --source postgres://postgres@old/shop --target postgres://postgres@new/shop
-pgleap abort --source postgres://postgres@old/shop`, exitOK, exitUnexpected, exitUsage, exitBlocked, exitPastReturn, exitLocked),
+pgleap abort --source postgres://postgres@old/shop`, exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift, exitPastReturn, exitLocked, exitInterrupted),
 		Action: func(c *cli.Context) error {
 			s, err := newSession(c, false)
 			if err != nil {

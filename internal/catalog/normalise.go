@@ -20,7 +20,14 @@ var rules = []rule{
 	},
 	{
 		"CREATE TRIGGER … EXECUTE FUNCTION was written EXECUTE PROCEDURE until 11",
-		func(d string) string { return strings.Replace(d, " EXECUTE PROCEDURE ", " EXECUTE FUNCTION ", 1) },
+		func(d string) string {
+			return executeProcedure.ReplaceAllStringFunc(d, func(m string) string {
+				if m[0] == '\'' {
+					return m
+				}
+				return " EXECUTE FUNCTION "
+			})
+		},
 	},
 	{
 		"a bit string's default is written B'0'::bit by 10, and read back as '0'::bit",
@@ -47,7 +54,9 @@ func normalise(kind, definition string) string {
 	return definition
 }
 
-// quotedWord is an identifier in quotes that would be plain without them.
+// executeProcedure and quotedWord fit strings too, so that what stands within one is passed over.
+var executeProcedure = regexp.MustCompile(`'(?:[^']|'')*'| EXECUTE PROCEDURE `)
+
 var quotedWord = regexp.MustCompile(`'(?:[^']|'')*'|"(?:[^"]|"")*"`)
 
 var plainWord = regexp.MustCompile(`^"[a-z_][a-z0-9_]*"$`)

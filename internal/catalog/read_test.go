@@ -68,6 +68,8 @@ func testRelations(t *testing.T, f plan.Facts) {
 		same(t, name+" depth", relation(t, f, name).Depth, depth)
 	}
 	same(t, "a filled view", relation(t, f, "mat_1").Populated, true)
+	same(t, "a deferrable key", relation(t, f, "deferrable_key").DeferrableKey, true)
+	same(t, "a key that is not deferrable", relation(t, f, "plain").DeferrableKey, false)
 	same(t, "a view that is not filled", relation(t, f, "mat_0").Populated, false)
 	same(t, "what a view uses", relation(t, f, "view_2").Uses, app("mat_2"))
 

@@ -141,11 +141,11 @@ func comparables(types []columnType) func(int64) bool {
 // identity judges which tables can publish updates and deletes, as CheckCmdReplicaIdentity does.
 func (r *reader) identity() error {
 	rows, err := query[struct {
-		Relation                      int64
-		Name                          string
-		PrimaryKey, Chosen, Candidate bool
-		Generated                     []string
-		Width                         int
+		Relation                                 int64
+		Name                                     string
+		PrimaryKey, Immediate, Chosen, Candidate bool
+		Generated                                []string
+		Width                                    int
 	}](r, "identity")
 	if err != nil {
 		return err
@@ -153,6 +153,10 @@ func (r *reader) identity() error {
 	for _, i := range rows {
 		rel := r.relation(i.Relation)
 		if rel == nil {
+			continue
+		}
+		if !i.Immediate {
+			rel.DeferrableKey = true
 			continue
 		}
 		if i.PrimaryKey {

@@ -134,6 +134,12 @@ func (r *reader) leftovers() error {
 		if l.Busy {
 			continue // a first copy of somebody's subscription is running
 		}
+		if l.Kind == "taken" {
+			if l.Name == r.run.Object() {
+				r.facts.Leftovers = append(r.facts.Leftovers, plan.Leftover{Kind: "slot", Name: l.Name, Of: l.Remark, Drop: dropStatement("slot", plan.Name{Name: l.Name})})
+			}
+			continue
+		}
 		o := plan.Leftover{Kind: l.Kind, Name: l.Name, Drop: dropStatement(l.Kind, plan.Name{Schema: l.Schema, Name: l.Name})}
 		switch {
 		case l.Kind == "schema":

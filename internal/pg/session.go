@@ -76,21 +76,6 @@ func OpenTarget(ctx context.Context, a Address, o Options) (*Target, error) {
 	return &Target{s}, nil
 }
 
-// ConnectError says which side cannot be reached, and why, without the password.
-type ConnectError struct {
-	Side, Address, User string
-	Err                 error
-	text                string
-}
-
-// Error names the side, the address and the server's own words.
-func (e *ConnectError) Error() string {
-	return fmt.Sprintf("cannot connect to the %s %s as %s: %s", e.Side, e.Address, e.User, e.text)
-}
-
-// Unwrap returns the cause.
-func (e *ConnectError) Unwrap() error { return e.Err }
-
 // sessionSettings are what every session of ours needs: a timeout of the role or the database must not end
 // it, names are never found through a search_path, and a database that was set read-only must still take our
 // own repairs (a startup parameter beats ALTER DATABASE … SET).
@@ -158,22 +143,6 @@ func open(ctx context.Context, a Address, o Options, side string) (*Session, err
 		}
 	}
 	return s, nil
-}
-
-// reason returns the server's message where there is one, else the last error of the chain: pgconn's own
-// text repeats the user and the address.
-func reason(err error) string {
-	var pe *pgconn.PgError
-	if errors.As(err, &pe) {
-		return fmt.Sprintf("%s (%s)", pe.Message, pe.Code)
-	}
-	for {
-		next := errors.Unwrap(err)
-		if next == nil {
-			return err.Error()
-		}
-		err = next
-	}
 }
 
 // Version returns the server's version.

@@ -33,7 +33,7 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 	case pgsync.CallUnslot:
 		return pgsync.DropSlot(ctx, r.source, r.Run, statementOf(s))
 	case pgsync.CallCopy:
-		return pgsync.FollowCopy(ctx, r.source, r.target, r.Run, s, r.sel, r.emit)
+		return pgsync.FollowCopy(ctx, r.target, r.Run, s, r.sel, r.emit)
 	case callInitial:
 		initial, err := schema.ReadInitial(ctx, r.target)
 		if err != nil {

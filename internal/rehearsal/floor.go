@@ -26,7 +26,6 @@ type ByHand struct {
 	tables                 []string // to be locked, in that order
 	fenced                 []string
 	readSequences          string
-	cycling                map[string]bool
 }
 
 // Prepare opens the sessions, makes the marker's table part of the subscription, and warms what can be
@@ -108,16 +107,15 @@ func (b *ByHand) marker(ctx context.Context) error {
 // Switch is the floor. It returns the parts as the tool names them, and the fence LSN. The caller lets the
 // clients go to the target at once.
 func (b *ByHand) Switch(ctx context.Context) (fence string, parts map[string]float64, err error) {
-	parts = map[string]float64{}
-	begin, last := time.Now(), time.Now()
+	begin, err := b.lock(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	parts, last := map[string]float64{}, begin
 	lap := func(name string) {
 		parts[name] = milliseconds(time.Since(last))
 		last = time.Now()
 	}
-	if begin, err = b.lock(ctx); err != nil {
-		return "", nil, err
-	}
-	last = begin
 	lap("lock_ms")
 	rows, err := b.writer.Script(ctx, `insert into rehearsal_floor.marker (id) select coalesce(max(id), 0) + 1 from rehearsal_floor.marker returning id`)
 	if err != nil {
@@ -182,11 +180,10 @@ func (b *ByHand) lock(ctx context.Context) (begin time.Time, err error) {
 // fenceSQL makes the fence's function and a trigger on every table, in one round trip.
 func (b *ByHand) fenceSQL() string {
 	var s strings.Builder
-	s.WriteString(`create schema if not exists pgleap; grant usage on schema pgleap to public;
-		create function pgleap.fence() returns trigger language plpgsql as
+	s.WriteString(`create function rehearsal_floor.fence() returns trigger language plpgsql as
 		$$ begin raise exception 'this database has moved (pgleap)' using errcode = '25006'; end $$`)
 	for _, t := range b.fenced {
-		fmt.Fprintf(&s, "; create trigger zz_pgleap_fence before insert or update or delete or truncate on %s for each statement execute procedure pgleap.fence()", t)
+		fmt.Fprintf(&s, "; create trigger zz_pgleap_fence before insert or update or delete or truncate on %s for each statement execute procedure rehearsal_floor.fence()", t)
 	}
 	return s.String()
 }

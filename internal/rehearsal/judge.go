@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"pgleap/internal/pg"
 )
 
 // judgement returns what is wrong, and what to say when nothing is.
@@ -222,13 +220,4 @@ func (w *walk) judgeSecrets(ctx context.Context) error {
 		}
 		return slices.Compact(wrong), good, nil
 	})
-}
-
-// readScript reads rows from a server, as the superuser.
-func readScript(ctx context.Context, server Server, sql string) (rows [][]string, err error) {
-	err = server.admin(ctx, func(a *pg.Session) error {
-		rows, err = a.Script(ctx, sql)
-		return err
-	})
-	return rows, err
 }

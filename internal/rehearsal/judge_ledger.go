@@ -140,6 +140,9 @@ func (s *LedgerSummary) judge(a attempt, found []entry) []string {
 	return nil
 }
 
+// codeUnique is a unique violation. The ledger's only keys that can meet one come from sequences.
+const codeUnique = "23505"
+
 // judgeDuplicates looks at the keys on the target, and at every number that clients got from either server.
 func (w *walk) judgeDuplicates(target ledger) (wrong []string, good string, err error) {
 	n := 0
@@ -163,6 +166,11 @@ func (w *walk) judgeDuplicates(target ledger) (wrong []string, good string, err 
 				}
 				seen[v] = a
 			}
+		}
+	}
+	for _, a := range w.load.record.attempts {
+		if a.Outcome == failed && a.Code == codeUnique {
+			wrong = append(wrong, fmt.Sprintf("%v got a number on the %s that was handed out before: %s", key{a.Client, a.N}, a.Side, a.Message))
 		}
 	}
 	ids := map[int64]key{}

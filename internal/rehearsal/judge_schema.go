@@ -13,12 +13,13 @@ import (
 
 // objectsSQL describes what both sides must have alike, one text per object. Left out, because the majors
 // differ in it: NOT NULL constraints (rows of pg_constraint from 18 on), the privilege MAINTAIN (17), what
-// PostgreSQL itself granted on schema public (changed in 15), constraints that a parent's brings along.
+// PostgreSQL itself granted on schema public (changed in 15), constraints and triggers that a parent's brings
+// along, functions that a type brings along (those of its multirange, 14).
 const objectsSQL = `
 with r as (
-	select c.*, format('%s.%s', quote_ident(n.nspname), quote_ident(c.relname)) as name
+	select c.oid, c.relkind, c.relpersistence, c.relreplident, c.relowner, c.relrowsecurity, c.relforcerowsecurity, c.relacl, format('%s.%s', quote_ident(n.nspname), quote_ident(c.relname)) as name
 	from pg_class c join pg_namespace n on n.oid = c.relnamespace
-	where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pgleap')
+	where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pgleap', 'rehearsal_floor')
 )
 select format('relation %s: kind %s, persistence %s, identity %s, owner %s, row security %s/%s', name, relkind, relpersistence, relreplident, relowner::regrole,
 	relrowsecurity, relforcerowsecurity) from r
@@ -29,10 +30,11 @@ union all select format('index %s on %s: valid %s, ready %s, unique %s, primary 
 union all select format('constraint %s on %s: type %s, validated %s, deferrable %s', quote_ident(con.conname), r.name, con.contype, con.convalidated, con.condeferrable)
 	from r join pg_constraint con on con.conrelid = r.oid where con.contype <> 'n' and coalesce(to_jsonb(con) ->> 'conparentid', '0') = '0'
 union all select format('trigger %s on %s: enabled %s', quote_ident(t.tgname), r.name, t.tgenabled) from r join pg_trigger t on t.tgrelid = r.oid
-	where not t.tgisinternal and t.tgname <> 'zz_pgleap_fence'
+	where not t.tgisinternal and t.tgname <> 'zz_pgleap_fence' and coalesce(to_jsonb(t) ->> 'tgparentid', '0') = '0'
 union all select format('policy %s on %s', quote_ident(p.polname), r.name) from r join pg_policy p on p.polrelid = r.oid
 union all select format('function %s: owner %s', p.oid::regprocedure, p.proowner::regrole) from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-	where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pgleap')
+	where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pgleap', 'rehearsal_floor')
+	and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'i')
 union all select format('grant on %s: %s to %s%s', r.name, g.privilege_type, case when g.grantee = 0 then 'public' else g.grantee::regrole::text end,
 	case when g.is_grantable then ' with grant option' end)
 	from r cross join lateral aclexplode(coalesce(r.relacl, acldefault(case when r.relkind = 'S' then 's'::"char" else 'r' end, r.relowner))) g
@@ -52,7 +54,7 @@ func (w *walk) judgeSchema(ctx context.Context) (wrong []string, good string, er
 		}
 	}
 	wrong = append(only(plan.Source, have[0], have[1]), only(plan.Target, have[1], have[0])...)
-	for _, d := range schema.Compare(objects[0], objects[1], plan.Selection{}) {
+	for _, d := range schema.Compare(objects[0], objects[1], plan.Selection{Schemas: []string{"rehearsal_floor"}}) {
 		if !strings.Contains(d.Name, "zz_pgleap_fence") { // finalize was left out
 			wrong = append(wrong, fmt.Sprintf("%s: source %q, target %q", d, d.Source, d.Target))
 		}

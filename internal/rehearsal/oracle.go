@@ -25,26 +25,27 @@ type oracle struct{ plugin string }
 // newOracle makes the slot: with test_decoding, which tells everything, else with pgoutput.
 func newOracle(ctx context.Context, source Server) (*oracle, error) {
 	o := &oracle{plugin: "test_decoding"}
-	err := source.admin(ctx, func(a *pg.Session) error {
-		_, err := a.Script(ctx, createOracle(o.plugin))
-		if pg.Code(err) != codeNoFile {
-			return err
-		}
+	err := o.create(ctx, source)
+	if pg.Code(err) == codeNoFile {
 		o.plugin = "pgoutput"
-		if _, err := a.Script(ctx, "create publication "+oraclePublication+" for all tables"); err != nil {
-			return err
-		}
-		_, err = a.Script(ctx, createOracle(o.plugin))
-		return err
-	})
+		err = o.create(ctx, source)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("make the oracle's slot: %w", err)
 	}
 	return o, nil
 }
 
-func createOracle(plugin string) string {
-	return fmt.Sprintf("select pg_create_logical_replication_slot('%s', '%s')", oracleSlot, plugin)
+func (o *oracle) create(ctx context.Context, source Server) error {
+	return source.admin(ctx, func(a *pg.Session) error {
+		if o.plugin == "pgoutput" {
+			if _, err := a.Script(ctx, "create publication "+oraclePublication+" for all tables"); err != nil {
+				return err
+			}
+		}
+		_, err := a.Script(ctx, fmt.Sprintf("select pg_create_logical_replication_slot('%s', '%s')", oracleSlot, o.plugin))
+		return err
+	})
 }
 
 // changesSQL gives (lsn, kind, table, head): kind is B, C or the change's, table is text or an oid.

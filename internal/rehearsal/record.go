@@ -28,9 +28,9 @@ type attempt struct {
 	Outcome outcome       `json:"outcome"`
 	Side    plan.Side     `json:"side"`    // which server answered
 	Version string        `json:"version"` // and what it is
-	Due     time.Duration `json:"due"`
-	Start   time.Duration `json:"start"`
-	End     time.Duration `json:"end"`
+	Due     time.Duration `json:"-"`
+	Start   time.Duration `json:"-"`
+	End     time.Duration `json:"-"`
 	Code    string        `json:"code,omitempty"`
 	Message string        `json:"message,omitempty"`
 	Ticket  int64         `json:"ticket,omitempty"` // handed out by nextval
@@ -106,7 +106,13 @@ func (r *record) write(path string) error {
 	b := bufio.NewWriter(f)
 	e := json.NewEncoder(b)
 	for _, a := range r.attempts {
-		if err := e.Encode(a); err != nil {
+		line := struct { // times in seconds
+			attempt
+			Due   float64 `json:"due"`
+			Start float64 `json:"start"`
+			End   float64 `json:"end"`
+		}{a, a.Due.Seconds(), a.Start.Seconds(), a.End.Seconds()}
+		if err := e.Encode(line); err != nil {
 			_ = f.Close()
 			return fmt.Errorf("write the ledger: %w", err)
 		}

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"pgleap/plan"
@@ -36,7 +37,7 @@ type Config struct {
 	Budget   Budget
 
 	Report string // folder for verdict, ledger and logs; "" is none
-	Keep   bool   // leave the servers running until this process ends, and say where they are
+	Keep   bool   // when all is judged, tell Out the verdict and where the servers are, and wait for ctx to end
 
 	Tool    []string // the command that runs pgleap; needed
 	ToolEnv []string // further environment for it
@@ -45,7 +46,8 @@ type Config struct {
 	PlainRole bool
 	Margin    int64 // given with --sequence-margin; over 0, some clients call nextval ahead of their writes
 	Retry     int   // how often a command that died by a signal is run again
-	// ByHand makes the switch with the statements of Switch instead of the tool: the floor.
+	// ByHand makes the switch with the statements of ByHand.Switch instead of the tool's cutover: the floor.
+	// What is left over then is for the servers' end to remove: set SkipFinalize.
 	ByHand bool
 	// Between holds what tests do at a point: HookSynced, HookReleased, HookFinalized.
 	Between      map[string]func(context.Context, *Stage) error
@@ -61,7 +63,7 @@ const (
 )
 
 func (c Config) withDefaults() (Config, error) {
-	if len(c.Tool) == 0 && !c.ByHand {
+	if len(c.Tool) == 0 {
 		return c, errors.New("rehearse: no command for the tool")
 	}
 	if c.ScenarioDir == nil {
@@ -117,7 +119,7 @@ func Run(ctx context.Context, c Config) (v Verdict, err error) {
 	}
 	defer func() {
 		if c.Keep {
-			err = errors.Join(err, s.keep(ctx))
+			err = errors.Join(err, s.keep(ctx, v))
 			return
 		}
 		err = errors.Join(err, s.close(ctx))
@@ -136,7 +138,12 @@ func Run(ctx context.Context, c Config) (v Verdict, err error) {
 }
 
 // keep says where the servers are and waits; the passwords stand in a file that only its owner reads.
-func (s *Stage) keep(ctx context.Context) error {
+func (s *Stage) keep(ctx context.Context, v Verdict) error {
+	var text strings.Builder
+	if err := v.WriteText(&text); err != nil {
+		return errors.Join(err, s.close(ctx))
+	}
+	s.config.Out(text.String())
 	f, err := os.CreateTemp("", "pgleap-rehearsal-*.env") // mode 0600
 	if err != nil {
 		return fmt.Errorf("write the addresses: %w", err)

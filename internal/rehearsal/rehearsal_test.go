@@ -2,13 +2,16 @@ package rehearsal
 
 import (
 	"context"
+	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
 
 	"pgleap/internal/pg"
+	"pgleap/internal/pgserver"
 )
 
 // small is a scenario that takes no time.
@@ -78,6 +81,54 @@ func TestRunPasses(t *testing.T) {
 	}
 }
 
+// TestCancelled: whenever it ends, nothing stays behind.
+func TestCancelled(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	var seen []Server
+	c := smallConfig("")
+	c.Duration = time.Second
+	c.Between = map[string]func(context.Context, *Stage) error{HookSynced: func(_ context.Context, s *Stage) error {
+		seen = []Server{s.Source, s.Target}
+		cancel()
+		return nil
+	}}
+	if _, err := Run(ctx, c); !errors.Is(err, context.Canceled) {
+		t.Errorf("not cancelled: %v", err)
+	}
+	if len(seen) != 2 {
+		t.Fatal("the hook was not called")
+	}
+	for _, server := range seen {
+		if _, err := server.Open(t.Context()); err == nil {
+			t.Errorf("the %s still runs", server.Side)
+		}
+	}
+}
+
+// TestGivenServers rehearses on servers that were given, with the switch by hand and a margin.
+func TestGivenServers(t *testing.T) {
+	t.Parallel()
+	c := smallConfig("")
+	for major, uri := range map[int]*string{11: &c.Source, 18: &c.Target} {
+		s := pgserver.StartT(t, pgserver.Options{Major: major})
+		if _, err := openT(t, s).Exec(t.Context(), "create database small"); err != nil {
+			t.Fatal(err)
+		}
+		*uri = s.URI("small")
+	}
+	c.ByHand, c.SkipFinalize, c.Margin = true, true, 100
+	v, red := rehearse(t, c)
+	// The switch by hand knows no margin: a value taken ahead of a refused write is handed out again.
+	red = slices.DeleteFunc(red, func(id string) bool { return id == "R-SEQ" || id == "R-DUP" })
+	if len(red) > 0 {
+		t.Errorf("red: %v", red)
+	}
+	if v.From[:2] != "11" || v.To[:2] != "18" || v.Switch.FenceLSN == "" || v.Switch.Parts["stall_ms"] == 0 {
+		t.Errorf("%+v", v.Switch)
+	}
+}
+
 // TestOracleFails does each sabotage, and expects the verdict to tell.
 func TestOracleFails(t *testing.T) {
 	t.Parallel()
@@ -90,10 +141,10 @@ func TestOracleFails(t *testing.T) {
 		name   string
 		faults string
 		hooks  map[string]func(context.Context, *Stage) error
-		want   []string // any one of each text, parted by blanks
+		want   []string // must not hold
 	}{
 		{name: "fence left out", faults: "fence", want: []string{"R-SPLIT", "R-LOST"}},
-		{name: "sequences left out", faults: "sequences", want: []string{"R-SEQ", "R-DUP R-ERR"}},
+		{name: "sequences left out", faults: "sequences", want: []string{"R-SEQ", "R-DUP"}},
 		{
 			name: "row deleted on the target", want: []string{"R-HASH", "R-LOST"},
 			hooks: onTarget("delete from ledger.entry where id = (select min(id) from ledger.entry)"),
@@ -122,15 +173,9 @@ func TestOracleFails(t *testing.T) {
 			if v.Passed() {
 				t.Error("passed")
 			}
-			for _, any := range test.want {
-				found := false
-				for _, id := range strings.Fields(any) {
-					for _, r := range red {
-						found = found || r == id
-					}
-				}
-				if !found {
-					t.Errorf("%s holds; red: %v", any, red)
+			for _, id := range test.want {
+				if !slices.Contains(red, id) {
+					t.Errorf("%s holds; red: %v", id, red)
 				}
 			}
 		})

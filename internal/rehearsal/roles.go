@@ -35,13 +35,13 @@ var roleSettings = map[string]string{
 // verifiers, so that no log can hold a password of theirs.
 func (s *Stage) createRoles(ctx context.Context) error {
 	roles := []string{ownerRole, appRole, stubbornRole}
+	if s.config.PlainRole {
+		roles = append(roles, plainRole)
+	}
 	for _, role := range roles {
 		if err := s.createRole(ctx, role, s.Source, s.Target); err != nil {
 			return err
 		}
-	}
-	if s.config.PlainRole {
-		return s.createRole(ctx, plainRole, s.Source)
 	}
 	return nil
 }
@@ -54,11 +54,16 @@ func (s *Stage) createRole(ctx context.Context, role string, servers ...Server) 
 		return err
 	}
 	for _, server := range servers {
-		sql := fmt.Sprintf("create role %s login password %s", plan.QuoteIdent(role), plan.QuoteLiteral(verifier))
-		if set := roleSettings[role]; set != "" {
-			sql += "; " + set
-		}
-		if err := server.admin(ctx, func(a *pg.Session) error { _, err := a.Script(ctx, sql); return err }); err != nil {
+		err := server.admin(ctx, func(a *pg.Session) error {
+			verb := "create" // on given servers an earlier rehearsal may have made it
+			rows, err := a.Script(ctx, "select 1 from pg_catalog.pg_roles where rolname = "+plan.QuoteLiteral(role))
+			if err == nil && len(rows) > 0 {
+				verb = "alter"
+			}
+			_, err = a.Script(ctx, fmt.Sprintf("%s role %s login password %s; %s", verb, plan.QuoteIdent(role), plan.QuoteLiteral(verifier), roleSettings[role]))
+			return err
+		})
+		if err != nil {
 			return fmt.Errorf("create role %s: %w", role, err)
 		}
 	}

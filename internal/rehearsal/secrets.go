@@ -75,9 +75,9 @@ func (w *sampler) see(where, text string) {
 }
 
 // pause waits for the next look; false: there is none.
-func (w *sampler) pause(ctx context.Context) bool {
+func pause(ctx context.Context, d time.Duration) bool {
 	select {
-	case <-time.After(w.every):
+	case <-time.After(d):
 		return true
 	case <-ctx.Done():
 		return false
@@ -85,7 +85,7 @@ func (w *sampler) pause(ctx context.Context) bool {
 }
 
 func (w *sampler) watchServer(ctx context.Context, side plan.Side, a *pg.Session) error {
-	for w.pause(ctx) {
+	for pause(ctx, w.every) {
 		rows, err := a.Script(ctx, "select query from pg_catalog.pg_stat_activity where query <> '' and application_name <> 'ledger'")
 		if err != nil {
 			return fmt.Errorf("read pg_stat_activity: %w", err)
@@ -97,10 +97,13 @@ func (w *sampler) watchServer(ctx context.Context, side plan.Side, a *pg.Session
 	return nil
 }
 
+// processesEvery: a walk over all processes is not for nothing, and none of theirs is as short as this.
+const processesEvery = 25 * time.Millisecond
+
 // watchProcesses reads the arguments of the tool and of what it started. It knows /proc only; elsewhere it
 // sees nothing.
 func (w *sampler) watchProcesses(ctx context.Context) {
-	for w.pause(ctx) {
+	for pause(ctx, max(w.every, processesEvery)) {
 		pids := w.tool.pids()
 		if len(pids) == 0 {
 			continue

@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-const standinName = "pgleap_small"
+var standinName = cmp.Or(os.Getenv("STANDIN_NAME"), "pgleap_small")
 
 func standin(ctx context.Context, faults []string, verb string) error {
 	source, err := pg.ParseAddress(os.Getenv("PGLEAP_SOURCE"))
@@ -160,7 +161,7 @@ func standinDie() error {
 }
 
 func standinFinalize(ctx context.Context, source, target pg.Address, has func(string) bool) error {
-	if _, err := script(ctx, source, "drop schema if exists pgleap cascade; drop schema rehearsal_floor cascade"); err != nil {
+	if _, err := script(ctx, source, "drop schema rehearsal_floor cascade"); err != nil {
 		return err
 	}
 	if has("slot") {

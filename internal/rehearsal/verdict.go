@@ -216,6 +216,11 @@ func (v Verdict) WriteJUnit(w io.Writer) error {
 
 // Budget is what the upgrade may cost its clients.
 type Budget struct {
-	WriteStall time.Duration `json:"write_stall"` // nanoseconds; 0 is one second
-	Errors     int           `json:"errors"`      // failed attempts beyond those that a switch without a pooler must make
+	WriteStall time.Duration // 0 is one second
+	Errors     int           // failed attempts beyond those that a switch without a pooler must make
+}
+
+// MarshalJSON writes the time in seconds.
+func (b Budget) MarshalJSON() ([]byte, error) {
+	return fmt.Appendf(nil, `{"write_stall": %g, "errors": %d}`, b.WriteStall.Seconds(), b.Errors), nil
 }

@@ -32,8 +32,13 @@ func newWriter(l *load, id int) *writer {
 	return w
 }
 
-// patience is how long a client that was refused waits for the endpoint's flip before it tries again.
-const patience = 5 * time.Millisecond
+// A failed transaction is tried again after a moment. A client that the fence refused waits for the endpoint's
+// flip, which wakes it at once, and tries again by itself only now and then: hundreds of them that do nothing
+// but try would be the load that the switch is measured under.
+const (
+	moment   = 5 * time.Millisecond
+	patience = 100 * time.Millisecond
+)
 
 // serve carries out the transaction that was due.
 func (w *writer) serve(ctx context.Context, due time.Duration) error {
@@ -83,7 +88,7 @@ func (w *writer) reach(ctx context.Context) error {
 		if w.given() {
 			return fmt.Errorf("client %d: %w", w.id, err)
 		}
-		w.wait(20 * patience)
+		w.wait(patience)
 	}
 }
 
@@ -138,7 +143,11 @@ func (w *writer) back(a attempt) {
 	if a.Code == pg.CodeReadOnly && a.Side == w.load.stage.Target.Side {
 		w.session.Close() // the setting may be gone for a new session
 	}
-	w.wait(patience)
+	if a.Code == pg.CodeReadOnly && a.Side == w.load.stage.Source.Side {
+		w.wait(patience)
+		return
+	}
+	w.wait(moment)
 }
 
 // wait waits for the flip, if that is still to come, but no longer than d.

@@ -1,7 +1,8 @@
 -- The indexes that PostgreSQL would take as replica identity (RelationGetIndexList: live, valid, unique,
--- immediate, not partial), and whether ALTER TABLE ... REPLICA IDENTITY USING INDEX would take them too.
+-- immediate, not partial), and whether ALTER TABLE ... REPLICA IDENTITY USING INDEX would take them too. A deferrable
+-- primary key is read to be named.
 select i.indrelid::int8 as relation, x.relname::text as name,
-       i.indisprimary as primary_key, i.indisreplident as chosen,
+       i.indisprimary as primary_key, i.indimmediate as immediate, i.indisreplident as chosen,
        i.indexprs is null and k.not_null as candidate,
        k.generated as generated, k.width::int as width
   from pg_index i
@@ -18,5 +19,5 @@ select i.indrelid::int8 as relation, x.relname::text as name,
     where u.place <= {{keys}}) k
  where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pgleap')
    and c.relkind = 'r' and c.relpersistence <> 't'
-   and i.indislive and i.indisvalid and i.indisunique and i.indimmediate and i.indpred is null
+   and i.indislive and i.indisvalid and i.indisunique and (i.indimmediate or i.indisprimary) and i.indpred is null
  order by i.indrelid, i.indisprimary desc, k.width, x.relname::text collate "C"

@@ -1,9 +1,15 @@
 -- Objects of pgleap. A pg_<subscription>_sync_<table>_<system> slot belongs to a first copy; one that nobody
--- uses was left over by a copy that was given up.
+-- uses was left over by a copy that was given up. Names of slots are unique in the cluster: 'taken' are those
+-- of other databases.
 select 'slot' as kind, '' as schema, s.slot_name::text as name, '' as remark, s.active and s.slot_name ~ '^pg_' as busy
   from pg_replication_slots s
  where s.database = current_database()
    and (s.slot_name ~ '^pgleap_' or s.slot_name ~ '^pg_[0-9]+_sync_[0-9]+')
+union all
+select 'taken', '', s.slot_name::text, case when s.database is null then 'is a physical slot' else 'belongs to database ' || s.database end, false
+  from pg_replication_slots s
+ where s.database is distinct from current_database()
+   and s.slot_name ~ '^pgleap_'
 union all
 select 'publication', '', p.pubname::text, '', false
   from pg_publication p

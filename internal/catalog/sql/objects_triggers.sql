@@ -28,7 +28,7 @@ select 'policy', r.nspname, r.relname, p.polname, true,
          'using ' || pg_get_expr(p.polqual, p.polrelid), 'check ' || pg_get_expr(p.polwithcheck, p.polrelid))
   from relation r join pg_policy p on p.polrelid = r.oid
 union all
-select 'statistics', r.nspname, r.relname, sn.nspname || '.' || s.stxname, true,
+select 'statistics', r.nspname, r.relname, case when sn.nspname = r.nspname then '' else sn.nspname || '.' end || s.stxname, true,
        concat_ws('; ', pg_get_statisticsobjdef(s.oid), 'owner ' || pg_get_userbyid(s.stxowner),
          'target ' || nullif((to_jsonb(s) ->> 'stxstattarget')::int, -1))
   from relation r join pg_statistic_ext s on s.stxrelid = r.oid join pg_namespace sn on sn.oid = s.stxnamespace

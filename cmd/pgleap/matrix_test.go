@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"pgleap/internal/rehearsal"
+)
+
+// pairs are the version pairs that every landing rehearses, each with every scenario.
+var pairs = [][2]int{{10, 18}, {11, 15}, {12, 16}, {13, 17}, {14, 18}, {15, 16}, {16, 18}, {17, 18}}
+
+// rehearse runs a rehearsal with this test binary as the tool.
+func rehearse(t *testing.T, c rehearsal.Config) rehearsal.Verdict {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Tool, c.ToolEnv = []string{self}, append(c.ToolEnv, asCommand+"=1")
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	defer cancel()
+	v, err := rehearsal.Run(ctx, c)
+	if err != nil {
+		t.Fatalf("the rehearsal broke: %v", err)
+	}
+	return v
+}
+
+// mustPass fails with the whole verdict, which names what was lost.
+func mustPass(t *testing.T, v rehearsal.Verdict) {
+	t.Helper()
+	if v.Passed() {
+		return
+	}
+	var b strings.Builder
+	if err := v.WriteText(&b); err != nil {
+		t.Error(err)
+	}
+	t.Fatal(b.String())
+}
+
+// shortLoad is enough to write before, in and behind the switch, on a machine that runs other tests too.
+func shortLoad(from, to int, scenario string) rehearsal.Config {
+	return rehearsal.Config{
+		From: from, To: to, Scenario: scenario, Rate: 60, Clients: 8, Duration: 4 * time.Second, Seed: 1,
+		Budget: rehearsal.Budget{WriteStall: 3 * time.Second},
+	}
+}
+
+func TestRehearsalOfEveryPair(t *testing.T) {
+	for _, scenario := range []string{"shop", "pgbench", "odd-names"} {
+		for _, p := range pairs {
+			if testing.Short() && p != [2]int{17, 18} {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s_%d_%d", scenario, p[0], p[1]), func(t *testing.T) {
+				t.Parallel()
+				mustPass(t, rehearse(t, shortLoad(p[0], p[1], scenario)))
+			})
+		}
+	}
+}
+
+// A plain role has REPLICATION, owns the tables, and has what check told it to have; nothing more.
+func TestRehearsalWithoutSuperuser(t *testing.T) {
+	t.Parallel()
+	c := shortLoad(14, 17, "shop")
+	c.PlainRole = true
+	mustPass(t, rehearse(t, c))
+}

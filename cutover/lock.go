@@ -11,11 +11,21 @@ import (
 )
 
 const (
-	// lockTimeout bounds how long one attempt makes the application's writers queue behind ours.
-	lockTimeout = 300 * time.Millisecond
+	// One attempt makes the application's writers queue behind ours. A short transaction is over within the
+	// first timeout; what takes longer is a deadlock that nobody has noticed yet, or a long transaction, for
+	// which the later attempts wait longer.
+	firstLockTimeout = 25 * time.Millisecond
+	mostLockTimeout  = 300 * time.Millisecond
+	// yieldTimeout lets an autovacuum yield by itself where deadlock_timeout (a second by default) may not be set.
+	yieldTimeout = 1500 * time.Millisecond
 	// breath is how long the application's writers have between two attempts.
-	breath = 30 * time.Millisecond
+	breath = 10 * time.Millisecond
 )
+
+// timeoutOf the attempt: doubled with every third.
+func timeoutOf(attempt int) time.Duration {
+	return min(firstLockTimeout<<min((attempt-1)/3, 8), mostLockTimeout)
+}
 
 // open connects every session beforehand: a connection costs more than the whole switch.
 func (w *Switch) open(ctx context.Context) (*sessions, error) {
@@ -71,9 +81,12 @@ func (w *Switch) rehearse(ctx context.Context, fence *pg.Source) error {
 func (w *Switch) lock(ctx context.Context, s *sessions) (attempts, tables int, ms float64, err error) {
 	order := w.statements(StepLock)
 	victim := w.preferToBeVictim(ctx, s.fence)
-	timeout := lockTimeout
-	for {
+	for yield := false; ; {
 		attempts++
+		timeout := timeoutOf(attempts)
+		if yield {
+			timeout = yieldTimeout
+		}
 		began := time.Now()
 		failed, blockers, err := w.tryLock(ctx, s, order, timeout)
 		if err == nil {
@@ -91,11 +104,7 @@ func (w *Switch) lock(ctx context.Context, s *sessions) (attempts, tables int, m
 			table := order[failed]
 			order = slices.Insert(slices.Delete(order, failed, failed+1), 0, table)
 		}
-		// Without the right to set deadlock_timeout an autovacuum yields only after the server's own, a second.
-		timeout = lockTimeout
-		if !victim && slices.ContainsFunc(blockers, func(b pg.Blocker) bool { return b.Autovacuum }) {
-			timeout = 1500 * time.Millisecond
-		}
+		yield = !victim && slices.ContainsFunc(blockers, func(b pg.Blocker) bool { return b.Autovacuum })
 		if code == pg.CodeLockTimeout {
 			select {
 			case <-ctx.Done():
@@ -133,7 +142,7 @@ func (w *Switch) tryLock(ctx context.Context, s *sessions, order []string, timeo
 // are over before the first look.
 func watchBlockers(ctx context.Context, q pg.Querier, pid uint32) []pg.Blocker {
 	var last []pg.Blocker
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(firstLockTimeout / 2)
 	defer tick.Stop()
 	for {
 		select {

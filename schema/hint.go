@@ -9,10 +9,14 @@ import (
 	"pgleap/plan"
 )
 
-// again ends every hint: the steps before this one are recorded and are not repeated.
-const again = ", then run the same command again"
+// again ends a hint that mends the target: the steps before this one are recorded and are not repeated. The
+// definitions stand in the plan as they were read: anew ends a hint that changes them on the source.
+const (
+	again = ", then run the same command again"
+	anew  = "; then pgleap abort, and pgleap sync with the definitions read anew"
+)
 
-const changeOrExclude = "change the definition on the source so that the new version takes it, or leave the object out with --exclude-tables" + again
+const changeOrExclude = "change the definition on the source so that the new version takes it, or leave the object out with --exclude-tables" + anew
 
 // hints say what to do about an SQLSTATE, and about a message where the code alone does not tell.
 var hints = []struct {
@@ -27,7 +31,7 @@ var hints = []struct {
 		return "create the tablespace on the target: create tablespace " + plan.QuoteIdent(m[1]) + " location '…';" + again
 	}},
 	{pg.CodeUndefined, regexp.MustCompile(`^type "(.*)" does not exist$`), func(m []string) string {
-		return "the new version has no type " + m[1] + ": change the columns to another type on the source" + again
+		return "the new version has no type " + m[1] + ": change the columns to another type on the source" + anew
 	}},
 	{"0A000", regexp.MustCompile(`^extension "(.*)" is not available$`), func(m []string) string {
 		return "install the files of extension " + m[1] + " on the target's machine, or drop the extension on the source" + again
@@ -36,7 +40,7 @@ var hints = []struct {
 		return "the target has no language " + m[1] + ": install it there, or move its functions to another language on the source" + again
 	}},
 	{"42601", regexp.MustCompile(`(?i)with oids|tables declared WITH OIDS`), func([]string) string {
-		return "run alter table … set without oids on the source" + again
+		return "run alter table … set without oids on the source" + anew
 	}},
 	{pg.CodePrivilege, regexp.MustCompile(`^must be able to SET ROLE "(.*)"|^must be member of role "(.*)"`), func(m []string) string {
 		return "on the target: grant " + plan.QuoteIdent(m[1]+m[2]) + " to the role that pgleap connects as" + again
@@ -46,11 +50,11 @@ var hints = []struct {
 	}},
 	{"42P01", nil, func([]string) string {
 		return "where the relation is part of the upgrade, name its schema in the definition: definitions are loaded with an empty search_path" +
-			" (for a function: alter function … set search_path); where it was left out, leave this object out too; change it on the source" + again
+			" (for a function: alter function … set search_path); where it was left out, leave this object out too; change it on the source" + anew
 	}},
 	{"42883", nil, func([]string) string {
 		return "where the function is the user's own, name its schema in the definition, or alter function … set search_path; " +
-			"where the new version no longer has it, change the definition on the source" + again
+			"where the new version no longer has it, change the definition on the source" + anew
 	}},
 	{"53100", nil, func([]string) string { return "make room on the target's disk" + again }},
 }

@@ -50,7 +50,8 @@ func (c *Carrier) Read(ctx context.Context) error {
 }
 
 // Set puts the target's sequences where the source's are, and the margin ahead. In a repair clients may be
-// on the target already: then nothing is set backwards.
+// on the target already: then nothing is set backwards. A cycling sequence has no backwards; it was set before
+// the fence stood, and is left alone.
 func (c *Carrier) Set(ctx context.Context, repair bool) error {
 	if c.target == nil {
 		var err error
@@ -61,7 +62,7 @@ func (c *Carrier) Set(ctx context.Context, repair bool) error {
 	want := map[plan.Name]Position{}
 	for _, s := range c.Of {
 		p := Ahead(s, c.source[s.Name], c.Margin)
-		if repair && !Behind(s, c.target[s.Name], p) {
+		if repair && (s.Cycle || !Behind(s, c.target[s.Name], p)) {
 			p = c.target[s.Name]
 		}
 		want[s.Name] = p

@@ -119,7 +119,16 @@ const (
 	Before    = "before" // what was found before an act, needed to take it back
 	Released  = "released"
 	Undone    = "undone"
+	Aborting  = "aborting" // an abort was begun
 )
+
+// Has tells whether there is a record of that kind.
+func (j *Journal) Has(ctx context.Context, kind string) (there bool, err error) {
+	if err = j.target.QueryRow(ctx, `select exists (select from pgleap.event where kind = $1)`, kind).Scan(&there); err != nil {
+		err = fmt.Errorf("read the journal: %w", err)
+	}
+	return there, err
+}
 
 // Record appends one record.
 func (j *Journal) Record(ctx context.Context, kind string, stage plan.StageID, step plan.StepID, data any) error {

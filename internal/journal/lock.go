@@ -21,16 +21,40 @@ type Lock struct{ session *pg.Session }
 // Unlock ends the lock's session.
 func (l *Lock) Unlock() { l.session.Close() }
 
-// Take locks the run on the session's server. The session belongs to the lock from then on. When somebody
-// else holds it, the error names the holder.
+// A pgleap that has just ended, or was killed, holds the lock until its server notices: for so long Take tries
+// again before it gives up.
+const (
+	lockPatience = 5 * time.Second
+	lockPoll     = 20 * time.Millisecond
+)
+
+// Take locks the run on the session's server, and ends there what a killed pgleap left running. The session
+// belongs to the lock from then on. When somebody else holds it, the error names the holder.
 func Take(ctx context.Context, s *pg.Session, side plan.Side) (*Lock, error) {
-	var ok bool
-	if err := s.QueryRow(ctx, `select pg_try_advisory_lock($1, $2)`, lockClass, lockObject).Scan(&ok); err != nil {
-		return nil, fmt.Errorf("lock the run on the %s: %w", side, err)
+	limited, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	for {
+		// On ctx: the end of our patience must not end the session's query.
+		var ok bool
+		if err := s.QueryRow(ctx, `select pg_try_advisory_lock($1, $2)`, lockClass, lockObject).Scan(&ok); err != nil {
+			return nil, fmt.Errorf("lock the run on the %s: %w", side, err)
+		}
+		if ok {
+			return &Lock{session: s}, endOrphans(ctx, s, side)
+		}
+		select {
+		case <-limited.Done():
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			return nil, held(ctx, s, side)
+		case <-time.After(lockPoll):
+		}
 	}
-	if ok {
-		return &Lock{session: s}, endOrphans(ctx, s)
-	}
+}
+
+// held names the holder of the lock.
+func held(ctx context.Context, s *pg.Session, side plan.Side) error {
 	var pid int
 	var name, user, client string
 	var since time.Time
@@ -39,23 +63,46 @@ func Take(ctx context.Context, s *pg.Session, side plan.Side) (*Lock, error) {
 		where l.locktype = 'advisory' and l.granted and l.classid = $1 and l.objid = $2
 		  and l.database = (select oid from pg_database where datname = current_database())`, lockClass, lockObject).Scan(&pid, &name, &user, &client, &since)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, plan.Fail(plan.KindLocked, "run the same command again", "another run held the lock on the %s and has just let go of it", side)
+		return plan.Fail(plan.KindLocked, "run the same command again", "another run held the lock on the %s and has just let go of it", side)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("find the holder of the run lock on the %s: %w", side, err)
+		return fmt.Errorf("find the holder of the run lock on the %s: %w", side, err)
 	}
-	return nil, plan.Fail(plan.KindLocked, fmt.Sprintf("wait for it, or, if it is dead, end it on the %s with: select pg_terminate_backend(%d)", side, pid),
+	return plan.Fail(plan.KindLocked, fmt.Sprintf("wait for it, or, if it is dead, end it on the %s with: select pg_terminate_backend(%d)", side, pid),
 		"another pgleap holds the run lock on the %s: %s as %s from %s, pid %d, since %s", side, name, user, client, pid, since.Format(time.DateTime))
 }
 
-// endOrphans ends statements that a killed pgleap left running on the server: with the run lock in our hands
-// nobody else can be walking. Without the right to do so they are left: what they hold ends by itself.
-func endOrphans(ctx context.Context, s *pg.Session) error {
-	_, err := s.Exec(ctx, `select pg_terminate_backend(pid) from pg_stat_activity
-		where datname = current_database() and pid <> pg_backend_pid()
-		  and application_name in ('pgleap/sync', 'pgleap/cutover', 'pgleap/abort', 'pgleap/finalize')`)
-	if err != nil && pg.Code(err) != pg.CodePrivilege {
-		return fmt.Errorf("end what a killed pgleap left running: %w", err)
+// endOrphans ends statements that a killed pgleap left running on the server, and waits until they are gone:
+// with the run lock in our hands nobody else can be walking, and what they still commit must be seen. Without
+// the right to do so they are left: what they hold ends by itself.
+func endOrphans(ctx context.Context, s *pg.Session, side plan.Side) error {
+	limited, cancel := context.WithTimeout(ctx, orphanPatience)
+	defer cancel()
+	for {
+		var left int
+		err := s.QueryRow(ctx, `select count(pg_terminate_backend(pid)) from pg_stat_activity
+			where datname = current_database() and pid <> pg_backend_pid()
+			  and application_name in ('pgleap/sync', 'pgleap/cutover', 'pgleap/abort', 'pgleap/finalize')`).Scan(&left)
+		if pg.Code(err) == pg.CodePrivilege {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("end what a killed pgleap left running on the %s: %w", side, err)
+		}
+		if left == 0 {
+			return nil
+		}
+		select {
+		case <-limited.Done():
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return plan.Fail(plan.KindLocked, "run the same command again when it has ended; see pg_stat_activity",
+				"a killed pgleap left %d sessions on the %s that have not ended %s after they were told to", left, side, orphanPatience)
+		case <-time.After(lockPoll):
+		}
 	}
-	return nil
 }
+
+// orphanPatience: a session ends at its next check for interrupts.
+const orphanPatience = 30 * time.Second

@@ -30,12 +30,31 @@ func Abort(ctx context.Context, c Config) error {
 		return err
 	}
 	if known {
+		// Half undone, the journal's records are no longer true: only abort may go on from here.
+		if err := r.journal.Record(ctx, journal.Aborting, "", "", nil); err != nil {
+			return err
+		}
 		if err := r.down(ctx); err != nil {
 			return err
 		}
-		return r.journal.Remove(ctx)
+		err = r.journal.Remove(ctx)
+	} else {
+		err = r.undoSource(ctx, r.source)
 	}
-	return r.undoSource(ctx, r.source)
+	if err != nil {
+		return err
+	}
+	r.emit(plan.Event{Kind: plan.EventNote, Message: "nothing of run " + string(r.Run) + " is left on either side"})
+	return nil
+}
+
+// errAborting refuses to walk on a run that an abort has begun to take back.
+func (r *run) errAborting(ctx context.Context) error {
+	begun, err := r.journal.Has(ctx, journal.Aborting)
+	if err != nil || !begun {
+		return err
+	}
+	return plan.Fail(plan.KindDrift, "finish it with pgleap abort, then begin anew with pgleap sync", "an abort of run %s was begun and not finished", r.Run)
 }
 
 // refusePastReturn looks at the one fact that decides: does the fence stand?
@@ -114,12 +133,17 @@ func (c Config) abortSource(ctx context.Context) error {
 
 // undoSource undoes what the run has on the source, known by its name alone: there is no journal to ask.
 func (r *run) undoSource(ctx context.Context, s *pg.Source) error {
-	var comment string
-	if err := s.QueryRow(ctx, `select coalesce(obj_description(to_regnamespace('pgleap'), 'pg_namespace'), '')`).Scan(&comment); err != nil {
-		return fmt.Errorf("look for schema pgleap: %w", err)
+	o, err := r.place(ctx)
+	if err != nil {
+		return err
 	}
-	if other := runOf(comment); other != "" && other != string(r.Run) {
-		return plan.Fail(plan.KindBlocked, "name it with --run "+other, "schema pgleap on the source belongs to run %s, not to run %s", other, r.Run)
+	if o.run != "" && o.run != string(r.Run) {
+		return plan.Fail(plan.KindBlocked, "name it with --run "+o.run, "schema pgleap on the source belongs to run %s, not to run %s", o.run, r.Run)
+	}
+	if r.target != nil {
+		if _, err := r.target.Exec(ctx, pgsync.DropSubscriptionStatement(r.Run)); err != nil {
+			return fmt.Errorf("drop subscription %s: %w", r.Run.Object(), err)
+		}
 	}
 	stage := pgsync.Publish(r.Run, plan.Facts{}, plan.Facts{}, plan.Selection{}, plan.Options{})
 	for _, step := range slices.Backward(stage.Steps) {

@@ -25,7 +25,13 @@ func Cutover(ctx context.Context, c Config) error {
 		return err
 	}
 	if !known {
+		if _, err := r.place(ctx); err != nil {
+			return err
+		}
 		return plan.Fail(plan.KindNotReady, "run pgleap sync first", "the target has no journal of run %s", r.Run)
+	}
+	if err := r.errAborting(ctx); err != nil {
+		return err
 	}
 	r.Options.MaxWriteStall, r.Options.SequenceMargin = c.Options.MaxWriteStall, c.Options.SequenceMargin
 	done, err := r.journal.Stages(ctx)
@@ -34,6 +40,10 @@ func Cutover(ctx context.Context, c Config) error {
 	}
 	if !done[plan.StageFinish] {
 		return plan.Fail(plan.KindNotReady, "run pgleap sync until it says that the target is ready", "run %s is not synchronised yet", r.Run)
+	}
+	if done[plan.StageTeardown] {
+		r.emit(plan.Event{Kind: plan.EventNote, Message: "nothing to do: run " + string(r.Run) + " has been switched over. pgleap finalize, when nobody needs the old server any more"})
+		return nil
 	}
 	return r.up(ctx, plan.StageTeardown)
 }

@@ -104,12 +104,18 @@ func (r *run) lock(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.keep(journal.Take(ctx, s.Session, plan.Source)); err != nil {
+	t, err := r.OpenTarget(ctx)
+	if err != nil {
 		s.Close()
 		return err
 	}
-	t, err := r.OpenTarget(ctx)
+	err = differ(ctx, s, t)
+	if err == nil {
+		err = r.keep(journal.Take(ctx, s.Session, plan.Source))
+	}
 	if err != nil {
+		s.Close()
+		t.Close()
 		return err
 	}
 	if err := r.keep(journal.Take(ctx, t.Session, plan.Target)); err != nil {
@@ -117,6 +123,29 @@ func (r *run) lock(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// differ refuses two addresses of one server before anything else: we would wait for our own lock.
+func differ(ctx context.Context, s *pg.Source, t *pg.Target) error {
+	ids := [2]string{}
+	for i, q := range []pg.Querier{s, t} {
+		var err error
+		if ids[i], err = systemID(ctx, q); err != nil {
+			return err
+		}
+	}
+	if ids[0] != ids[1] {
+		return nil
+	}
+	return plan.Fail(plan.KindBlocked, "give the address of the old server as --source and that of the new one as --target",
+		"same-cluster: source and target are the same server, or one is a physical copy of the other (both have system identifier %s)", ids[0])
+}
+
+func systemID(ctx context.Context, q pg.Querier) (id string, err error) {
+	if err = q.QueryRow(ctx, `select system_identifier::text from pg_control_system()`).Scan(&id); err != nil {
+		return "", fmt.Errorf("read the system identifier: %w", err)
+	}
+	return id, nil
 }
 
 func (r *run) keep(l *journal.Lock, err error) error {
@@ -152,9 +181,9 @@ func (r *run) load(ctx context.Context) (bool, error) {
 		q       pg.Querier
 		planned string
 	}{{plan.Source, r.source, known.SourceSystemID}, {plan.Target, r.target, known.TargetSystemID}} {
-		var id string
-		if err := side.q.QueryRow(ctx, `select system_identifier::text from pg_control_system()`).Scan(&id); err != nil {
-			return false, fmt.Errorf("read the system identifier of the %s: %w", side.name, err)
+		id, err := systemID(ctx, side.q)
+		if err != nil {
+			return false, fmt.Errorf("%s: %w", side.name, err)
 		}
 		if id != side.planned {
 			return false, plan.Fail(plan.KindDrift, "give the addresses the run was begun with", "the %s is another server than the one run %s was begun with (system identifier %s instead of %s)", side.name, r.Run, id, side.planned)
@@ -169,12 +198,43 @@ func (r *run) load(ctx context.Context) (bool, error) {
 // Interrupted tells whether err came of the operator's interrupt.
 func Interrupted(err error) bool { return errors.Is(err, context.Canceled) }
 
-// runOf reads the run's name from the comment on schema pgleap.
-func runOf(comment string) string {
+// origin is what the comment on schema pgleap says: whose it is, on which side it was made, and the system
+// identifier of the other side's server.
+type origin struct{ run, side, other string }
+
+func readOrigin(ctx context.Context, q pg.Querier) (o origin, err error) {
+	var comment string
+	if err := q.QueryRow(ctx, `select coalesce(obj_description(to_regnamespace('pgleap'), 'pg_namespace'), '')`).Scan(&comment); err != nil {
+		return o, fmt.Errorf("look for schema pgleap: %w", err)
+	}
 	for _, word := range strings.Fields(comment) {
-		if name, ok := strings.CutPrefix(word, "run="); ok {
-			return name
+		for key, value := range map[string]*string{"run=": &o.run, "side=": &o.side, "other=": &o.other} {
+			if v, ok := strings.CutPrefix(word, key); ok {
+				*value = v
+			}
 		}
 	}
-	return ""
+	return o, nil
+}
+
+// place looks at the marks of a run that the target has no journal of: with the addresses swapped, or with
+// another target than the run's, nothing may be taken for missing and nothing be taken away.
+func (r *run) place(ctx context.Context) (origin, error) {
+	o, err := readOrigin(ctx, r.source)
+	if err != nil {
+		return o, err
+	}
+	if o.side == string(plan.Target) {
+		return o, plan.Fail(plan.KindBlocked, "give the old server as --source and the new one as --target; nothing was changed",
+			"the source %s has the journal of run %s, which stands on the target: are --source and --target swapped?", r.Source, o.run)
+	}
+	if r.target == nil || o.other == "" {
+		return o, nil
+	}
+	id, err := systemID(ctx, r.target)
+	if err == nil && id != o.other {
+		err = plan.Fail(plan.KindDrift, "give the target that the run was begun with; if it is lost, run pgleap abort without a target (--target left out, PGLEAP_TARGET unset)",
+			"run %s on the source was begun with another target (system identifier %s instead of %s)", o.run, id, o.other)
+	}
+	return o, err
 }

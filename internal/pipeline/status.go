@@ -59,6 +59,7 @@ type Status struct {
 	Growth   float64             `json:"retained_bytes_per_second"` // of the WAL that our slot keeps
 	Worker   *pgsync.Worker      `json:"apply_worker,omitempty"`
 	Fenced   bool                `json:"source_fenced"`
+	Aborting bool                `json:"aborting,omitempty"` // an abort was begun and not finished
 	Problems []Problem           `json:"problems"`
 }
 
@@ -69,6 +70,8 @@ func (s Status) Next() string {
 		state[st.ID] = st.State
 	}
 	switch {
+	case s.Aborting:
+		return "pgleap abort"
 	case !s.Known:
 		return "pgleap sync"
 	case s.Fenced && state[plan.StageTeardown] != "done":
@@ -104,6 +107,13 @@ func ReadStatus(ctx context.Context, c Config, th Thresholds) (Status, error) {
 	}
 	if !st.Known {
 		return st, nil
+	}
+	if err := r.errAborting(ctx); plan.KindOf(err) == plan.KindDrift {
+		st.Level, st.Aborting = Critical, true
+		st.Problems = append(st.Problems, Problem{Critical, "an abort was begun and not finished", "pgleap abort"})
+		return st, nil
+	} else if err != nil {
+		return st, err
 	}
 	if err := r.stageStates(ctx, &st); err != nil {
 		return st, err

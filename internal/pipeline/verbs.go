@@ -21,7 +21,9 @@ func Sync(ctx context.Context, c Config, saved *plan.Plan) error {
 		return err
 	}
 	if known {
-		err = r.resumable(ctx, saved)
+		if err = r.errAborting(ctx); err == nil {
+			err = r.resumable(ctx, saved)
+		}
 	} else {
 		err = r.begin(ctx, saved)
 	}
@@ -144,11 +146,11 @@ func Finalize(ctx context.Context, c Config) error {
 // nothingLeft: a finalize that was killed between its two steps has dropped the source's part first, so
 // without a journal there may be nothing of ours anywhere.
 func (r *run) nothingLeft(ctx context.Context) error {
-	var there bool
-	if err := r.source.QueryRow(ctx, `select to_regnamespace('pgleap') is not null`).Scan(&there); err != nil {
-		return fmt.Errorf("look for schema pgleap on the source: %w", err)
+	o, err := r.place(ctx)
+	if err != nil {
+		return err
 	}
-	if there {
+	if o.run != "" {
 		return plan.Fail(plan.KindNotReady, "if this is the right target, take what is on the source away with: pgleap abort --source …", "the target has no journal of run %s, but the source has a schema pgleap", r.Run)
 	}
 	r.emit(plan.Event{Kind: plan.EventNote, Message: "nothing of pgleap is left on either side"})

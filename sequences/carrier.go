@@ -83,3 +83,45 @@ func (c *Carrier) Positions() any {
 	}
 	return out
 }
+
+// LateCall is a sequence that was called on the source after the switch had read it.
+type LateCall struct {
+	Name   string
+	Values uint64 // how many were fetched
+}
+
+// Late finds the sequences that moved on the source since they were carried, as switched reports them, and puts
+// those of the target that are behind beyond them.
+func (c *Carrier) Late(ctx context.Context, switched []Report) ([]LateCall, error) {
+	if err := c.Read(ctx); err != nil {
+		return nil, err
+	}
+	before := map[string]Position{}
+	for _, r := range switched {
+		before[r.Name] = Position{Last: r.SourceLast, Called: r.SourceCalled}
+	}
+	var late []LateCall
+	for _, s := range c.Of {
+		was, known := before[s.Name.String()]
+		if now := c.source[s.Name]; known && now != was {
+			late = append(late, LateCall{Name: s.Name.String(), Values: values(s, was, now)})
+		}
+	}
+	if len(late) == 0 {
+		return nil, nil
+	}
+	return late, c.Set(ctx, true)
+}
+
+// values counts what was fetched between two positions of a sequence that did not cycle in between.
+func values(s plan.Sequence, was, now Position) uint64 {
+	distance, step := uint64(now.Last)-uint64(was.Last), uint64(s.Increment)
+	if s.Increment < 0 {
+		distance, step = -distance, -step
+	}
+	n := distance / step
+	if !was.Called && now.Called {
+		n++
+	}
+	return n
+}

@@ -15,7 +15,7 @@ import (
 var pairs = [][2]int{{10, 18}, {11, 15}, {12, 16}, {13, 17}, {14, 18}, {15, 16}, {16, 18}, {17, 18}}
 
 // rehearse runs a rehearsal with this test binary as the tool.
-func rehearse(t *testing.T, c rehearsal.Config) rehearsal.Verdict {
+func rehearse(t testing.TB, c rehearsal.Config) rehearsal.Verdict {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -32,7 +32,7 @@ func rehearse(t *testing.T, c rehearsal.Config) rehearsal.Verdict {
 }
 
 // mustPass fails with the whole verdict, which names what was lost.
-func mustPass(t *testing.T, v rehearsal.Verdict) {
+func mustPass(t testing.TB, v rehearsal.Verdict) {
 	t.Helper()
 	if v.Passed() {
 		return

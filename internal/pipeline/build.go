@@ -30,7 +30,7 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 			pgsync.Subscribe(run, target, sel),
 			finish(run, sel, entries),
 			cutover.Stage(sel, sequences.ReadStatement(source.Version), o, schema.DeferredSteps(entries)),
-			cutover.Release(run),
+			release(run),
 			pgsync.Teardown(run),
 			cutover.Finalize(),
 		},
@@ -79,6 +79,16 @@ func finish(run plan.RunID, sel plan.Selection, entries []schema.Entry) plan.Sta
 		pgsync.Durable(run),
 	)
 	return plan.Stage{ID: plan.StageFinish, Title: "indexes, constraints, triggers, statistics", Steps: steps}
+}
+
+func release(run plan.RunID) plan.Stage {
+	stage := cutover.Release(run)
+	stage.Steps = append(stage.Steps, plan.Step{
+		ID: "release.sequences", Title: "look whether a sequence was called on the old server after the switch", On: plan.Target,
+		Why:      "the fence refuses writes, not nextval: who fetches values ahead of the writes would get one twice; --sequence-margin leaves a gap for them",
+		Recorded: true, Do: plan.Action{Call: callLateSequences},
+	})
+	return stage
 }
 
 func populated(views []plan.Relation) []plan.Relation {

@@ -19,6 +19,8 @@ const (
 	callClear     = "clear-target"
 	callSequences = "set-sequences"
 	callCompare   = "compare-catalogs"
+
+	callLateSequences = "late-sequences"
 )
 
 const secretPlaceholder = pgsync.Conninfo
@@ -45,7 +47,8 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 	case callSequences:
 		return r.carrier().Prepare(ctx)
 	case callCompare:
-		return r.compare(ctx)
+		_, err := r.watched(ctx, s.ID, func() error { return r.compare(ctx) })
+		return err
 	}
 	return fmt.Errorf("the plan names a part that this pgleap does not have: %q", name)
 }
@@ -60,6 +63,28 @@ func statementOf(s plan.Step) string {
 
 func (r *run) carrier() *sequences.Carrier {
 	return &sequences.Carrier{Source: r.source, Target: r.target, Of: r.sel.Sequences, Margin: r.Options.SequenceMargin}
+}
+
+// lateSequences tells of sequences that were called on the old server after the switch had read them, and
+// puts the target's beyond them.
+func (r *run) lateSequences(ctx context.Context) error {
+	var switched struct {
+		Sequences []sequences.Report `json:"sequences"`
+	}
+	if _, err := r.journal.Data(ctx, journal.Released, "", &switched); err != nil {
+		return err
+	}
+	late, err := r.carrier().Late(ctx, switched.Sequences)
+	if err != nil {
+		return err
+	}
+	for _, l := range late {
+		r.emit(plan.Event{
+			Kind: plan.EventNote, Stage: plan.StageRelease, Data: map[string]any{"sequence": l.Name, "values": l.Values},
+			Message: fmt.Sprintf("%d values of sequence %s were fetched on the old server after the switch: look for them among the new rows, the new server may have given them out too; a client is still connected to the old one (--sequence-margin leaves a gap for this)", l.Values, l.Name),
+		})
+	}
+	return nil
 }
 
 // clear takes everything that was loaded off the target again.

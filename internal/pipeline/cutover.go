@@ -122,7 +122,7 @@ const gateWait = 2 * time.Minute
 
 // gate refuses a switch that cannot succeed, before anybody has to wait for it.
 func (r *run) gate(ctx context.Context) error {
-	if err := r.compare(ctx); err != nil {
+	if err := r.compareSoon(ctx); err != nil {
 		return err
 	}
 	var prepared int

@@ -195,7 +195,10 @@ func (r *run) do(ctx context.Context, stage plan.Stage, s plan.Step) error {
 	case s.Do.Call != "":
 		return r.call(ctx, s.Do.Call, s)
 	case s.On == plan.Source:
-		_, err = r.source.Exec(ctx, s.Do.SQL)
+		_, err = r.watched(ctx, s.ID, func() error {
+			_, err := r.source.Exec(ctx, s.Do.SQL)
+			return err
+		})
 	default:
 		_, err = r.target.Exec(ctx, s.Do.SQL)
 	}

@@ -1,0 +1,101 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"pgleap/internal/pg"
+	"pgleap/plan"
+)
+
+// lookEvery is how often a statement that may wait for somebody's lock is looked after.
+const lookEvery = 500 * time.Millisecond
+
+// watched runs f, whose statements on the run's sessions may wait for somebody's lock, and says meanwhile for
+// whom. It returns those that were in the way last.
+func (r *run) watched(ctx context.Context, step plan.StepID, f func() error) ([]pg.Blocker, error) {
+	watching, stop := context.WithCancel(ctx)
+	seen := make(chan []pg.Blocker, 1)
+	go func() { seen <- r.lookForBlockers(watching, step) }()
+	err := f()
+	stop()
+	return <-seen, err
+}
+
+// lookForBlockers opens its sessions at the first look: most statements are over before.
+func (r *run) lookForBlockers(ctx context.Context, step plan.StepID) (last []pg.Blocker) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	var source *pg.Source
+	var target *pg.Target
+	defer func() {
+		if source != nil {
+			source.Close()
+		}
+		if target != nil {
+			target.Close()
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return last
+		case <-tick.C:
+		}
+		var err error
+		if source == nil {
+			if source, err = r.OpenSource(ctx); err != nil {
+				return last
+			}
+		}
+		if target == nil {
+			if target, err = r.OpenTarget(ctx); err != nil {
+				return last
+			}
+		}
+		for _, look := range []struct {
+			q   pg.Querier
+			pid uint32
+			on  plan.Side
+		}{{source, r.source.PID(), plan.Source}, {target, r.target.PID(), plan.Target}} {
+			if now, err := pg.Blockers(ctx, look.q, look.pid); err == nil && len(now) > 0 {
+				last = now
+				r.emit(plan.Event{
+					Kind: plan.EventWaiting, Step: step, Message: fmt.Sprintf("on the %s a lock is waited for: %s", look.on, now[0]),
+					Data: map[string]any{"waiting_for": len(now), "pid": now[0].PID},
+				})
+			}
+		}
+	}
+}
+
+// compareSoon is compare for the gate of the switch: where somebody's lock keeps the definitions from being
+// read for as long as writes may stand still, the switch would not get its own locks either.
+func (r *run) compareSoon(ctx context.Context) error {
+	limit := fmt.Sprintf("set lock_timeout = '%dms'", r.Options.MaxWriteStall.Milliseconds())
+	for _, s := range []*pg.Session{r.source.Session, r.target.Session} {
+		if _, err := s.Exec(ctx, limit); err != nil {
+			return fmt.Errorf("limit the wait for locks: %w", err)
+		}
+	}
+	blockers, err := r.watched(ctx, "", func() error { return r.compare(ctx) })
+	if pg.Code(err) == pg.CodeLockTimeout {
+		text, fix := "", "run pgleap cutover again when the cause is gone"
+		for _, b := range blockers {
+			text += "\n  waits for " + b.String()
+			fix = fmt.Sprintf("let that transaction end, or end it with: select pg_terminate_backend(%d); then run pgleap cutover again", b.PID)
+		}
+		return plan.Fail(plan.KindNotSwitched, fix, "the switch was not begun, writes were never stopped: the definitions could not be read within %s (--max-write-stall): %w%s",
+			plan.HumanDuration(r.Options.MaxWriteStall), err, text)
+	}
+	if err != nil {
+		return err
+	}
+	for _, s := range []*pg.Session{r.source.Session, r.target.Session} {
+		if _, err := s.Exec(ctx, "set lock_timeout = 0"); err != nil {
+			return fmt.Errorf("lift the limit on the wait for locks: %w", err)
+		}
+	}
+	return nil
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pgleap/internal/pg"
+	"pgleap/plan"
 )
 
 const (
@@ -94,7 +95,7 @@ func (w *Switch) lock(ctx context.Context, s *sessions) (attempts, tables int, m
 			return attempts, len(order), ms, nil
 		}
 		if ctx.Err() != nil {
-			return attempts, len(order), 0, &blockedError{statement: statementAt(order, failed), blockers: blockers, err: err}
+			return attempts, len(order), 0, &blockedError{statement: statementAt(order, failed), on: plan.Source, blockers: blockers, err: err}
 		}
 		code := pg.Code(err)
 		if code != pg.CodeDeadlock && code != pg.CodeLockTimeout {
@@ -108,7 +109,7 @@ func (w *Switch) lock(ctx context.Context, s *sessions) (attempts, tables int, m
 		if code == pg.CodeLockTimeout {
 			select {
 			case <-ctx.Done():
-				return attempts, len(order), 0, &blockedError{statement: order[0], blockers: blockers, err: ctx.Err()}
+				return attempts, len(order), 0, &blockedError{statement: order[0], on: plan.Source, blockers: blockers, err: ctx.Err()}
 			case <-time.After(breath):
 			}
 		}
@@ -166,9 +167,10 @@ func statementAt(order []string, i int) string {
 	return "commit"
 }
 
-// blockedError is a lock that was not granted in time.
+// blockedError is a lock that was not granted in time, to us or, on the target, to the apply worker.
 type blockedError struct {
 	statement string
+	on        plan.Side
 	blockers  []pg.Blocker
 	err       error
 }
@@ -176,6 +178,12 @@ type blockedError struct {
 // Error names the statement and whoever was in the way.
 func (e *blockedError) Error() string {
 	text := e.statement + ": not granted in time"
+	switch {
+	case e.on == plan.Target && errors.Is(e.err, context.DeadlineExceeded):
+		text = e.statement + ": the target did not apply it in time"
+	case e.on == plan.Target:
+		text = e.statement + ": " + e.err.Error()
+	}
 	for _, b := range e.blockers {
 		text += "\n  waits for " + b.String()
 	}
@@ -194,5 +202,5 @@ func (e *blockedError) fix() string {
 	if len(e.blockers) == 0 {
 		return "run pgleap cutover again when the cause is gone"
 	}
-	return fmt.Sprintf("let that transaction end, or end it on the source with: select pg_terminate_backend(%d); then run pgleap cutover again", e.blockers[0].PID)
+	return fmt.Sprintf("let that transaction end, or end it on the %s with: select pg_terminate_backend(%d); then run pgleap cutover again", e.on, e.blockers[0].PID)
 }

@@ -152,20 +152,40 @@ func (w *Switch) drain(ctx context.Context, s *sessions, r *Result) error {
 	r.FenceLSN = lsn.String()
 	w.point("marked")
 	defer since(time.Now(), &r.DrainMS)
-	for {
+	stuck := &blockedError{statement: "wait for the marker", on: plan.Target}
+	for looked := time.Now(); ; {
 		var there bool
-		if err := s.watch.QueryRow(ctx, w.sql(StepDrain), id).Scan(&there); err != nil {
-			return wrap("wait for the marker", err)
-		}
-		if there {
+		err := s.watch.QueryRow(ctx, w.sql(StepDrain), id).Scan(&there)
+		if err == nil && there {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return wrap("wait for the marker", ctx.Err())
-		case <-time.After(time.Millisecond):
+		if err == nil && time.Since(looked) > applyLook {
+			stuck.blockers, err = applyBlockers(ctx, s.watch, w.Run)
+			looked = time.Now()
 		}
+		if stuck.err = err; err == nil {
+			select {
+			case <-ctx.Done():
+				stuck.err = ctx.Err()
+			case <-time.After(time.Millisecond):
+				continue
+			}
+		}
+		return stuck
 	}
+}
+
+// applyLook is how often a drain that takes long looks for whom the apply worker waits.
+const applyLook = 200 * time.Millisecond
+
+// applyBlockers returns the sessions of the target that the run's apply worker waits for.
+func applyBlockers(ctx context.Context, t *pg.Target, run plan.RunID) ([]pg.Blocker, error) {
+	var pid *int32
+	err := t.QueryRow(ctx, `select max(pid) from pg_stat_subscription where subname = $1 and relid is null`, run.Object()).Scan(&pid)
+	if err != nil || pid == nil {
+		return nil, err
+	}
+	return pg.Blockers(ctx, t, uint32(*pid))
 }
 
 // deferred creates what must not fire before the release, in a transaction that is left open: it commits

@@ -260,6 +260,15 @@ func (o finished) says(words ...string) finished {
 	return o
 }
 
+func contains(text string, words ...string) bool {
+	for _, w := range words {
+		if !strings.Contains(text, w) {
+			return false
+		}
+	}
+	return true
+}
+
 // events are the JSON lines of stdout.
 func (o finished) events() []plan.Event {
 	o.t.Helper()

@@ -205,6 +205,24 @@ func (l *killLoad) judge() {
 	l.judgeNext(slices.Collect(maps.Keys(ids)), slices.Collect(maps.Keys(tickets)))
 }
 
+// judgeStayed is judge where there was no switch.
+func (l *killLoad) judgeStayed() {
+	l.t.Helper()
+	var want []string
+	for _, c := range l.clients[1:] {
+		for i, a := range c.acked {
+			want = append(want, ordersRows(c.id, i+1, a)...)
+		}
+		for back := range min(len(c.acked), 3) {
+			want = append(want, fmt.Sprintf("note %d/%d: touched %d", c.id, len(c.acked)-back, back+1))
+		}
+	}
+	for i, a := range l.clients[0].acked {
+		want = append(want, fmt.Sprintf("spin %d: spoke %d", i+1, a.ticket))
+	}
+	l.difference("source", want, l.pair.rows(l.pair.source))
+}
+
 // ordersRows are the rows that one transaction leaves for good.
 func ordersRows(client, n int, a acked) []string {
 	return []string{

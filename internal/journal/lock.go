@@ -73,8 +73,9 @@ func held(ctx context.Context, s *pg.Session, side plan.Side) error {
 }
 
 // endOrphans ends statements that a killed pgleap left running on the server, and waits until they are gone:
-// with the run lock in our hands nobody else can be walking, and what they still commit must be seen. Without
-// the right to do so they are left: what they hold ends by itself.
+// with the run lock in our hands nobody else can be walking, and what they still commit must be seen. Whoever
+// only tries to get the lock is let be. Without the right to end sessions they are left: what they hold ends by
+// itself.
 func endOrphans(ctx context.Context, s *pg.Session, side plan.Side) error {
 	limited, cancel := context.WithTimeout(ctx, orphanPatience)
 	defer cancel()
@@ -82,7 +83,8 @@ func endOrphans(ctx context.Context, s *pg.Session, side plan.Side) error {
 		var left int
 		err := s.QueryRow(ctx, `select count(pg_terminate_backend(pid)) from pg_stat_activity
 			where datname = current_database() and pid <> pg_backend_pid()
-			  and application_name in ('pgleap/sync', 'pgleap/cutover', 'pgleap/abort', 'pgleap/finalize')`).Scan(&left)
+			  and application_name in ('pgleap/sync', 'pgleap/cutover', 'pgleap/abort', 'pgleap/finalize')
+			  and query not like '%pg_try_advisory_lock%'`).Scan(&left)
 		if pg.Code(err) == pg.CodePrivilege {
 			return nil
 		}

@@ -49,6 +49,8 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 	case callCompare:
 		_, err := r.watched(ctx, s.ID, func() error { return r.compare(ctx) })
 		return err
+	case callLateSequences:
+		return r.lateSequences(ctx)
 	}
 	return fmt.Errorf("the plan names a part that this pgleap does not have: %q", name)
 }

@@ -45,7 +45,25 @@ func Cutover(ctx context.Context, c Config) error {
 		r.emit(plan.Event{Kind: plan.EventNote, Message: "nothing to do: run " + string(r.Run) + " has been switched over. pgleap finalize, when nobody needs the old server any more"})
 		return nil
 	}
-	return r.up(ctx, plan.StageTeardown)
+	released := done[plan.StageSwitch]
+	r.Emit = watchRelease(r.Emit, &released)
+	err = r.up(ctx, plan.StageTeardown)
+	if err != nil && released && plan.KindOf(err) != plan.KindPastReturn {
+		return plan.Fail(plan.KindPastReturn, "the target takes the writes and the source stays fenced; mend the cause, then run pgleap cutover again, it goes on from here", "%w", err)
+	}
+	return err
+}
+
+// watchRelease notes when the point of no return is passed.
+func watchRelease(emit func(plan.Event), released *bool) func(plan.Event) {
+	return func(e plan.Event) {
+		if e.Kind == plan.EventReleased {
+			*released = true
+		}
+		if emit != nil {
+			emit(e)
+		}
+	}
 }
 
 // switchOver walks the stage of the switch.

@@ -245,6 +245,14 @@ func (w *Switch) released(r Result, sequences Sequences, started time.Time) (Res
 	return r, nil
 }
 
+// String is the result in a line.
+func (r Result) String() string {
+	if r.Repaired {
+		return fmt.Sprintf("the fence stood already; drained again in %.0f ms", r.DrainMS)
+	}
+	return fmt.Sprintf("fence %.0f ms · drain %.0f ms · sequences %.0f ms · commit %.0f ms", r.LockMS+r.TriggersMS, r.DrainMS, r.SequencesMS, r.CommitMS)
+}
+
 // data is the result as an event carries it.
 func (r Result) data() map[string]any {
 	m := map[string]any{}

@@ -57,6 +57,7 @@ type stageEssence struct {
 	Budget        time.Duration
 	UndoOnFailure bool
 	Irreversible  bool
+	Session       string
 	Steps         []stepEssence
 }
 
@@ -67,6 +68,7 @@ type stepEssence struct {
 	Recorded bool
 	Do, Undo Action
 	Batch    string
+	Except   []string
 }
 
 // ourSchema holds the journal and the marker, on both servers: pgleap's own, never the application's.
@@ -166,10 +168,10 @@ func essenceOfRelation(r Relation) Relation {
 }
 
 func essenceOfStage(s Stage) stageEssence {
-	e := stageEssence{ID: s.ID, Budget: s.Budget, UndoOnFailure: s.UndoOnFailure, Irreversible: s.Irreversible}
+	e := stageEssence{ID: s.ID, Budget: s.Budget, UndoOnFailure: s.UndoOnFailure, Irreversible: s.Irreversible, Session: s.Session}
 	for _, st := range s.Steps {
 		e.Steps = append(e.Steps, stepEssence{
-			ID: st.ID, On: st.On, Probe: st.Probe, Recorded: st.Recorded, Do: st.Do, Undo: st.Undo, Batch: st.Batch,
+			ID: st.ID, On: st.On, Probe: st.Probe, Recorded: st.Recorded, Do: st.Do, Undo: st.Undo, Batch: st.Batch, Except: st.Except,
 		})
 	}
 	sortBatches(e.Steps)

@@ -125,6 +125,7 @@ type Stage struct {
 	Steps         []Step        `json:"steps"`
 	Budget        time.Duration `json:"budget,omitempty"`          // nanoseconds; the stage ends within this, or it fails
 	UndoOnFailure bool          `json:"undo_on_failure,omitempty"` // undone automatically
+	Session       string        `json:"session,omitempty"`         // what a session that runs the stage's statements sends first
 	Irreversible  bool          `json:"irreversible,omitempty"`    // from here on there is no abort
 }
 

@@ -23,6 +23,10 @@ func (p Plan) WriteMarkdown(w io.Writer) error {
 		for _, note := range s.notes() {
 			fmt.Fprintf(&b, "\n> **%s**\n", note)
 		}
+		if s.Session != "" {
+			b.WriteString("\nA session of this stage begins with:\n")
+			mdSQL(&b, s.Session)
+		}
 		for _, st := range s.Steps {
 			mdStep(&b, st)
 		}

@@ -22,6 +22,12 @@ func (p Plan) WriteText(w io.Writer) error {
 		for _, note := range s.notes() {
 			b.WriteString("  ! " + note + "\n")
 		}
+		if s.Session != "" {
+			b.WriteString("  a session of this stage begins with:\n")
+			for _, line := range indentAll("        ", strings.Trim(s.Session, "\n")) {
+				b.WriteString(line + "\n")
+			}
+		}
 		for _, st := range s.Steps {
 			writeStep(&b, st)
 		}

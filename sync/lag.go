@@ -21,7 +21,13 @@ type Worker struct {
 	ApplyErrors *int64   `json:"apply_errors,omitempty"` // 15+
 	SyncErrors  *int64   `json:"sync_errors,omitempty"`  // 15+
 	LastMessage *float64 `json:"last_message_seconds,omitempty"`
+	Running     *float64 `json:"running_seconds,omitempty"` // since its last start; nil also where we may not see it
+	Unready     int      `json:"tables_not_ready"`
 }
+
+// recovered is how long a worker must have run after errors to be called well again: one that fails at once is
+// started again every 5 s.
+const recovered = 10.0
 
 // ReadWorker reads it. relid is null on the row of the apply worker itself; table workers have rows of their own.
 func ReadWorker(ctx context.Context, t *pg.Target, run plan.RunID) (Worker, error) {
@@ -30,10 +36,12 @@ func ReadWorker(ctx context.Context, t *pg.Target, run plan.RunID) (Worker, erro
 		errorsOf, join = `e.apply_error_count, e.sync_error_count`, `left join pg_stat_subscription_stats e on e.subid = s.oid`
 	}
 	var w Worker
-	err := t.QueryRow(ctx, `select true, s.subenabled, a.pid, `+errorsOf+`, extract(epoch from now() - a.last_msg_receipt_time)::float8
-from pg_subscription s left join pg_stat_subscription a on a.subid = s.oid and a.relid is null and a.pid is not null `+join+`
+	err := t.QueryRow(ctx, `select true, s.subenabled, a.pid, `+errorsOf+`, extract(epoch from now() - a.last_msg_receipt_time)::float8,
+  extract(epoch from clock_timestamp() - p.backend_start)::float8, (select count(*) from pg_subscription_rel r where r.srsubid = s.oid and r.srsubstate <> 'r')
+from pg_subscription s left join pg_stat_subscription a on a.subid = s.oid and a.relid is null and a.pid is not null
+  left join pg_stat_activity p on p.pid = a.pid `+join+`
 where s.subname = $1 and s.subdbid = (select oid from pg_database where datname = current_database()) limit 1`, run.Object()).
-		Scan(&w.Exists, &w.Enabled, &w.PID, &w.ApplyErrors, &w.SyncErrors, &w.LastMessage)
+		Scan(&w.Exists, &w.Enabled, &w.PID, &w.ApplyErrors, &w.SyncErrors, &w.LastMessage, &w.Running, &w.Unready)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Worker{}, nil
 	}
@@ -46,10 +54,11 @@ where s.subname = $1 and s.subdbid = (select oid from pg_database where datname 
 // Trouble says in words what is wrong with the worker and how to find out more, or "".
 func (w Worker) Trouble() string {
 	failed := ""
-	if w.ApplyErrors != nil && *w.ApplyErrors > 0 {
+	steady := w.Running != nil && *w.Running > recovered
+	if w.ApplyErrors != nil && *w.ApplyErrors > 0 && !steady {
 		failed += fmt.Sprintf(", %d errors while applying", *w.ApplyErrors)
 	}
-	if w.SyncErrors != nil && *w.SyncErrors > 0 {
+	if w.SyncErrors != nil && *w.SyncErrors > 0 && w.Unready > 0 {
 		failed += fmt.Sprintf(", %d errors while copying", *w.SyncErrors)
 	}
 	switch {

@@ -54,7 +54,7 @@ func slotError(ctx context.Context, err error, blockers []pg.Blocker, timeout ti
 		text += "\n  " + b.String()
 		fix = fmt.Sprintf("let the transaction end, or end it on the source with: select pg_terminate_backend(%d); then run the same command again (--slot-timeout sets how long to wait)", b.PID)
 	}
-	return plan.Fail(plan.KindNotReady, fix, "the slot could not be made within %s: it waits for open write transactions, of any database of the cluster%s", timeout, text)
+	return plan.Fail(plan.KindNotReady, fix, "the slot could not be made within %s: it waits for open write transactions, of any database of the cluster%s", plan.HumanDuration(timeout), text)
 }
 
 // DropSlot drops the run's slot, and the slots of unfinished first copies. The walsender that used it ends a

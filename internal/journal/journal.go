@@ -92,14 +92,14 @@ create table pgleap.event (id bigserial primary key, at timestamptz not null def
 create table pgleap.marker (id bigint primary key, run text not null, at timestamptz not null default clock_timestamp());`
 }
 
-// Create makes the journal and writes the plan into it, in one transaction.
-func (j *Journal) Create(ctx context.Context, p plan.Plan) error {
+// Create makes the journal by definition, as the plan prints it, and writes the plan into it, in one transaction.
+func (j *Journal) Create(ctx context.Context, p plan.Plan, definition string) error {
 	var text strings.Builder
 	if err := p.Encode(&text); err != nil {
 		return err
 	}
 	err := j.target.InTransaction(ctx, func() error {
-		if _, err := j.target.Exec(ctx, Definition(p.Run, p.Source.SystemID)); err != nil {
+		if _, err := j.target.Exec(ctx, definition); err != nil {
 			return err
 		}
 		_, err := j.target.Exec(ctx, `insert into pgleap.run (run, format, tool, plan, fingerprint, source_system_id, target_system_id)
@@ -189,12 +189,4 @@ func (j *Journal) Data(ctx context.Context, kind string, step plan.StepID, v any
 		return false, fmt.Errorf("read the journal: %w", err)
 	}
 	return true, json.Unmarshal([]byte(text), v)
-}
-
-// Remove drops the journal, and with it everything of ours on the target.
-func (j *Journal) Remove(ctx context.Context) error {
-	if _, err := j.target.Exec(ctx, `drop schema if exists pgleap cascade`); err != nil {
-		return fmt.Errorf("drop the journal: %w", err)
-	}
-	return nil
 }

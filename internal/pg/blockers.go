@@ -26,8 +26,12 @@ func (b Blocker) String() string {
 	if b.Autovacuum {
 		return fmt.Sprintf("pid %d, an autovacuum worker: %s", b.PID, orNone(b.Query))
 	}
+	age := fmt.Sprintf("%.1f s", b.Age.Seconds())
+	if b.Age >= 2*time.Minute {
+		age = fmt.Sprintf("%.0f min", b.Age.Minutes())
+	}
 	return fmt.Sprintf("pid %d, %s on %s, application %s, open %s, %s, last statement: %s",
-		b.PID, orNone(b.User), orNone(b.Database), orNone(b.Application), b.Age.Round(100*time.Millisecond), orNone(b.State), orNone(b.Query))
+		b.PID, orNone(b.User), orNone(b.Database), orNone(b.Application), age, orNone(b.State), orNone(b.Query))
 }
 
 func orNone(s string) string {

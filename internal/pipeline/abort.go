@@ -30,6 +30,10 @@ func Abort(ctx context.Context, c Config) error {
 		return err
 	}
 	if known {
+		// Without its fence, dropped by hand, the source takes writes again; the target may still be the truth.
+		if err := r.refuseReleased(ctx); err != nil {
+			return err
+		}
 		// Half undone, the journal's records are no longer true: only abort may go on from here.
 		if err := r.journal.Record(ctx, journal.Aborting, "", "", nil); err != nil {
 			return err
@@ -37,7 +41,6 @@ func Abort(ctx context.Context, c Config) error {
 		if err := r.down(ctx); err != nil {
 			return err
 		}
-		err = r.journal.Remove(ctx)
 	} else {
 		err = r.undoSource(ctx, r.source)
 	}
@@ -46,6 +49,16 @@ func Abort(ctx context.Context, c Config) error {
 	}
 	r.emit(plan.Event{Kind: plan.EventNote, Message: "nothing of run " + string(r.Run) + " is left on either side"})
 	return nil
+}
+
+// refuseReleased keeps what is on a target that was released: abort would take it all away.
+func (r *run) refuseReleased(ctx context.Context) error {
+	released, err := r.journal.Has(ctx, journal.Released)
+	if err != nil || !released {
+		return err
+	}
+	return plan.Fail(plan.KindPastReturn, "finish with pgleap cutover and pgleap finalize; if the target really is to be thrown away, drop its database by hand",
+		"run %s was released: clients may have written to the target, and abort would remove all of it", r.Run)
 }
 
 // errAborting refuses to walk on a run that an abort has begun to take back.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"pgleap/cutover"
+	"pgleap/internal/journal"
 	"pgleap/plan"
 	"pgleap/schema"
 	"pgleap/sequences"
@@ -25,7 +26,7 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 		Format: plan.Format, Tool: tool, Run: run, Source: source, Target: target, Options: o,
 		Findings: plan.Check(source, target, o),
 		Stages: []plan.Stage{
-			definitions(entries),
+			definitions(run, source, entries),
 			pgsync.Publish(run, source, target, sel, o),
 			pgsync.Subscribe(run, target, sel),
 			finish(run, sel, entries),
@@ -37,17 +38,26 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 	}
 }
 
-const stepCompare plan.StepID = "finish.compare"
+const (
+	stepJournal plan.StepID = "schema.journal"
+	stepCompare plan.StepID = "finish.compare"
+)
 
-func definitions(entries []schema.Entry) plan.Stage {
+func definitions(run plan.RunID, source plan.Facts, entries []schema.Entry) plan.Stage {
 	steps := []plan.Step{{
+		ID: stepJournal, Title: "create the journal", On: plan.Target,
+		Why:   "it survives the operator's machine: the same command from anywhere goes on",
+		Probe: "select case when to_regclass('pgleap.marker') is null then 'absent' else 'done' end",
+		Do:    plan.Action{SQL: journal.Definition(run, source.SystemID)},
+		Undo:  plan.Action{SQL: "drop schema if exists pgleap cascade"},
+	}, {
 		ID: "schema.initial", Title: "write down what the target holds before anything is made", On: plan.Target,
 		Why:      "abort puts it back",
 		Recorded: true, Do: plan.Action{Call: callInitial},
 		Undo: plan.Action{Call: callClear},
 	}}
 	return plan.Stage{
-		ID: plan.StageSchema, Title: "definitions on the target, without what is quicker to make after the copy",
+		ID: plan.StageSchema, Title: "definitions on the target, without what is quicker to make after the copy", Session: schema.SessionSettings(),
 		Steps: append(steps, schema.DefinitionSteps(entries)...),
 	}
 }
@@ -78,7 +88,7 @@ func finish(run plan.RunID, sel plan.Selection, entries []schema.Entry) plan.Sta
 		},
 		pgsync.Durable(run),
 	)
-	return plan.Stage{ID: plan.StageFinish, Title: "indexes, constraints, triggers, statistics", Steps: steps}
+	return plan.Stage{ID: plan.StageFinish, Title: "indexes, constraints, triggers, statistics", Session: schema.SessionSettings(), Steps: steps}
 }
 
 func release(run plan.RunID) plan.Stage {

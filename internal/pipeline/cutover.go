@@ -51,7 +51,11 @@ func Cutover(ctx context.Context, c Config) error {
 	if err != nil && released && plan.KindOf(err) != plan.KindPastReturn {
 		return plan.Fail(plan.KindPastReturn, "the target takes the writes and the source stays fenced; mend the cause, then run pgleap cutover again, it goes on from here", "%w", err)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	r.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf("point the clients at %s. The old server stays fenced: who writes to it gets SQLSTATE 25006. pgleap finalize, when nobody needs it any more", r.Target)})
+	return nil
 }
 
 // watchRelease notes when the point of no return is passed.
@@ -105,6 +109,7 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		}
 		return err
 	}
+	r.switched = result
 	return r.journal.Record(context.WithoutCancel(ctx), journal.Released, stage.ID, "", result)
 }
 

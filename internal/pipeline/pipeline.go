@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"pgleap/cutover"
 	"pgleap/internal/journal"
 	"pgleap/internal/pg"
 	"pgleap/plan"
@@ -76,6 +77,8 @@ type run struct {
 	locks   []*journal.Lock
 	plan    plan.Plan
 	sel     plan.Selection
+
+	switched cutover.Result // of the switch that this process made
 }
 
 // open connects to both sides and takes the run lock on each.

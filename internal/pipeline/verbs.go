@@ -21,6 +21,9 @@ func Sync(ctx context.Context, c Config, saved *plan.Plan) error {
 		return err
 	}
 	if known {
+		if saved == nil { // how to walk, not what: the newest word counts
+			r.Options.SlotTimeout, r.Options.Jobs = c.Options.SlotTimeout, c.Options.Jobs
+		}
 		if err = r.errAborting(ctx); err == nil {
 			err = r.resumable(ctx, saved)
 		}
@@ -58,7 +61,9 @@ func (r *run) begin(ctx context.Context, saved *plan.Plan) error {
 	}
 	r.plan = p
 	r.point("journal.before")
-	if err := r.journal.Create(ctx, p); err != nil {
+	stage, _ := p.Stage(plan.StageSchema)
+	step, _ := stage.Step(stepJournal)
+	if err := r.journal.Create(ctx, p, step.Do.SQL); err != nil {
 		return err
 	}
 	r.point("journal.done")

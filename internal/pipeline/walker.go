@@ -27,7 +27,9 @@ func (r *run) up(ctx context.Context, until plan.StageID) error {
 			ctx = context.WithoutCancel(ctx)
 		}
 		if done[stage.ID] {
-			r.emit(plan.Event{Kind: plan.EventSkipped, Stage: stage.ID, Message: stage.Title})
+			if until == plan.StageFinish { // later verbs need not recount what sync did
+				r.emit(plan.Event{Kind: plan.EventSkipped, Stage: stage.ID, Message: stage.Title})
+			}
 		} else if err := r.stage(ctx, stage); err != nil {
 			return err
 		}
@@ -168,7 +170,11 @@ func (r *run) step(ctx context.Context, t *pg.Target, stage plan.Stage, s plan.S
 
 func (r *run) done(stage plan.Stage, s plan.Step, started time.Time) {
 	r.point(string(s.ID) + ".done")
-	r.emit(plan.Event{Kind: plan.EventStep, Stage: stage.ID, Step: s.ID, Message: s.Title, Seconds: time.Since(started).Seconds()})
+	e := plan.Event{Kind: plan.EventStep, Stage: stage.ID, Step: s.ID, Message: s.Title, Seconds: time.Since(started).Seconds()}
+	if s.Batch != "" {
+		e.Data = map[string]any{"batch": s.Batch}
+	}
+	r.emit(e)
 }
 
 // probe asks the side the step is on.
@@ -260,6 +266,13 @@ func (r *run) summary(stage plan.Stage) string {
 	switch stage.ID {
 	case plan.StageSchema:
 		return fmt.Sprintf("%d tables, %d sequences defined", len(r.sel.Published)+len(r.sel.Roots)+len(r.sel.Unlogged), len(r.sel.Sequences))
+	case plan.StageSwitch:
+		return r.switched.String()
+	case plan.StageRelease:
+		if r.switched.StallMS > 0 {
+			return fmt.Sprintf("%s takes the writes; they were stopped for %.0f ms", r.Target.HostPort(), r.switched.StallMS)
+		}
+		return r.Target.HostPort() + " takes the writes"
 	case plan.StagePublish:
 		return "publication and slot " + r.Run.Object()
 	case plan.StageSubscribe:

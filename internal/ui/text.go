@@ -93,7 +93,9 @@ func (p *textPrinter) step(e plan.Event) {
 	p.steps++
 	p.waiting = ""
 	if !p.bar {
-		p.say("  " + stepText(e))
+		if e.Data["batch"] == nil { // a batch tells its progress as a whole
+			p.say("  " + stepText(e))
+		}
 		return
 	}
 	if p.live.share < 0 {

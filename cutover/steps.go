@@ -17,6 +17,7 @@ const (
 	StepDrain     plan.StepID = "switch.drain"
 	StepFence     plan.StepID = "switch.fence"
 	StepSequences plan.StepID = "switch.sequences"
+	StepUnchanged plan.StepID = "switch.unchanged"
 	StepCommit    plan.StepID = "switch.commit"
 
 	// CallSwitch marks steps that the switch carries out as one, side by side where that is safe.
@@ -52,6 +53,11 @@ func Stage(sel plan.Selection, read string, o plan.Options, deferred []plan.Step
 				Do:  plan.Action{Call: CallSwitch, SQL: "insert into pgleap.marker (id, run) values ($1, $2) returning pg_current_wal_insert_lsn()"},
 			},
 			{
+				ID: StepUnchanged, Title: "make sure that no definition has changed since the catalogs were compared", On: plan.Source,
+				Why: "a table that was created in between would not be fenced",
+				Do:  plan.Action{Call: CallSwitch, SQL: definitionsStatement},
+			},
+			{
 				ID: StepFence, Title: "create the fence in the transaction that holds the locks", On: plan.Source,
 				Why:     "outlives us and the server's restart once it is committed; refuses every writer except replication with SQLSTATE 25006",
 				Probe:   probeFence(len(fenced)),
@@ -85,6 +91,13 @@ func Stage(sel plan.Selection, read string, o plan.Options, deferred []plan.Step
 	})
 	return stage
 }
+
+// definitionsStatement is a fingerprint of what the switch relies on. Temporary tables come and go.
+const definitionsStatement = `with own as (select c.oid, c.relname, c.relnamespace, c.relkind, c.relpersistence from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where c.relkind in ('r', 'p', 'S', 'f', 'm', 'v') and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pgleap'))
+select (select count(*) || ' ' || coalesce(sum(hashtext(oid::text || relname || relnamespace::text || relkind::text || relpersistence::text)::bigint), 0) from own)
+  || ' ' || (select count(*) || ' ' || coalesce(sum(hashtext(a.attrelid::text || ' ' || a.attname || a.atttypid::text || ' ' || a.atttypmod::text || a.attnotnull::text || a.attisdropped::text)::bigint), 0)
+    from pg_attribute a join own on own.oid = a.attrelid where a.attnum > 0 and own.relkind in ('r', 'p'))`
 
 func joined(statements []string) string { return strings.Join(statements, ";\n") }
 

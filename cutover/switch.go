@@ -28,10 +28,12 @@ type Switch struct {
 	Budget    time.Duration
 	Connect   Connector
 	Sequences func(source *pg.Source, target *pg.Target) Sequences
-	Deferred  []plan.Step // of the stage's deferred steps those that are not recorded yet
-	Record    func(ctx context.Context, t *pg.Target, step plan.StepID) error
-	Emit      func(plan.Event)
-	Point     func(name string) // told at every instruction a test may want to die at; may be nil
+	// Definitions is what StepUnchanged read before the catalogs were compared.
+	Definitions string
+	Deferred    []plan.Step // of the stage's deferred steps those that are not recorded yet
+	Record      func(ctx context.Context, t *pg.Target, step plan.StepID) error
+	Emit        func(plan.Event)
+	Point       func(name string) // told at every instruction a test may want to die at; may be nil
 }
 
 // Connector opens the sessions of a switch.
@@ -119,7 +121,9 @@ func (w *Switch) attempt(ctx context.Context, s *sessions, sequences Sequences) 
 	}
 	w.point("locked")
 	group, inner := errgroup.WithContext(ctx)
-	group.Go(func() error { return w.drain(inner, s, &r) })
+	group.Go(func() error {
+		return w.drain(inner, s, &r, func() { group.Go(func() error { return w.unchanged(inner, s.marker) }) })
+	})
 	group.Go(func() error {
 		defer since(time.Now(), &r.TriggersMS)
 		_, err := s.fence.ExecEach(inner, w.statements(StepFence))
@@ -141,7 +145,7 @@ func (w *Switch) attempt(ctx context.Context, s *sessions, sequences Sequences) 
 
 // drain writes the marker and waits until it is on the target. The LSN is taken while the locks are held and
 // after every writer that was let through has committed. A fence LSN is never reused.
-func (w *Switch) drain(ctx context.Context, s *sessions, r *Result) error {
+func (w *Switch) drain(ctx context.Context, s *sessions, r *Result, marked func()) error {
 	id := time.Now().UnixNano()
 	began := time.Now()
 	var lsn pg.SourceLSN
@@ -151,6 +155,7 @@ func (w *Switch) drain(ctx context.Context, s *sessions, r *Result) error {
 	since(began, &r.MarkerMS)
 	r.FenceLSN = lsn.String()
 	w.point("marked")
+	marked()
 	defer since(time.Now(), &r.DrainMS)
 	stuck := &blockedError{statement: "wait for the marker", on: plan.Target}
 	for looked := time.Now(); ; {
@@ -186,6 +191,25 @@ func applyBlockers(ctx context.Context, t *pg.Target, run plan.RunID) ([]pg.Bloc
 		return nil, err
 	}
 	return pg.Blockers(ctx, t, uint32(*pid))
+}
+
+// unchanged refuses when a definition was changed after the catalogs of both sides were found equal: a table
+// that came in between would not be fenced. Behind the locks no table of ours can change any more.
+func (w *Switch) unchanged(ctx context.Context, q pg.Querier) error {
+	now, err := Definitions(ctx, q, w.sql(StepUnchanged))
+	if err == nil && now != w.Definitions {
+		err = errors.New("a table, column or sequence was created, changed or dropped on the source in the last moment: the definitions must stand still during a cutover")
+	}
+	return err
+}
+
+// Definitions reads the fingerprint of the source's tables, columns and sequences by the step's statement.
+func Definitions(ctx context.Context, q pg.Querier, statement string) (string, error) {
+	var text string
+	if err := q.QueryRow(ctx, statement).Scan(&text); err != nil {
+		return "", wrap("look at the definitions", err)
+	}
+	return text, nil
 }
 
 // deferred creates what must not fire before the release, in a transaction that is left open: it commits
@@ -276,7 +300,7 @@ func (w *Switch) repair(ctx context.Context, s *sessions, sequences Sequences) (
 	started := time.Now()
 	limited, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if err := w.drain(limited, s, &r); err != nil {
+	if err := w.drain(limited, s, &r, func() {}); err != nil {
 		return r, pastReturn("drain behind the fence", err)
 	}
 	if err := sequences.Read(limited); err != nil {

@@ -76,7 +76,12 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	if err != nil {
 		return err
 	}
+	var definitions string
 	if !fenced {
+		step, _ := stage.Step(cutover.StepUnchanged)
+		if definitions, err = cutover.Definitions(ctx, r.source, step.Do.SQL); err != nil {
+			return err
+		}
 		if err := r.gate(ctx); err != nil {
 			return err
 		}
@@ -92,7 +97,7 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		}
 	}
 	w := &cutover.Switch{
-		Run: r.Run, Stage: stage, Budget: r.Options.MaxWriteStall, Connect: loader{r}, Deferred: deferred, Emit: r.emit, Point: r.Point,
+		Run: r.Run, Stage: stage, Budget: r.Options.MaxWriteStall, Connect: loader{r}, Definitions: definitions, Deferred: deferred, Emit: r.emit, Point: r.Point,
 		Sequences: func(source *pg.Source, target *pg.Target) cutover.Sequences {
 			c := r.carrier()
 			c.Source, c.Target = source, target

@@ -8,7 +8,9 @@ import (
 )
 
 func checkTargetEmpty(in input) []Finding {
-	if in.resumed() {
+	// With the addresses swapped this is production: checkDirection and checkSameCluster say so, and nobody may
+	// be told to drop what is there.
+	if in.resumed() || len(checkSameCluster(in)) > 0 || in.target.Version.Major() < in.source.Version.Major() {
 		return nil
 	}
 	var out []Finding
@@ -50,10 +52,12 @@ func checkLeftovers(in input) []Finding {
 			if l.Own && journal {
 				continue
 			}
+			sql := l.Drop
 			problem := "is left of an earlier run\n" + consequence[l.Kind]
 			switch {
 			case l.Of != "":
 				problem = l.Of + "\nthe slot of this run must have that name"
+				sql = "" // somebody else's: dropping it is the second choice
 			case l.Own:
 				problem = "is left of a run of this name, and the target has no journal of it\n" + consequence[l.Kind]
 			case l.Run != "":
@@ -63,7 +67,7 @@ func checkLeftovers(in input) []Finding {
 				Severity: Blocker, On: f.Side, Object: l.Kind + " " + l.Name,
 				Problem: l.Kind + " " + OneLine(l.Name) + " " + problem,
 				Fix:     leftoverFix(l),
-				SQL:     l.Drop,
+				SQL:     sql,
 			})
 		}
 	}
@@ -73,7 +77,7 @@ func checkLeftovers(in input) []Finding {
 func leftoverFix(l Leftover) string {
 	switch {
 	case l.Of != "":
-		return "choose another name with --run, or, when nobody needs that slot any more, drop it"
+		return "choose another name with --run; or, when nobody needs that slot any more: " + l.Drop
 	case l.Own:
 		return "take it back with pgleap abort, or, when nobody needs it any more, drop it"
 	case l.Run == "":

@@ -33,8 +33,6 @@ func Compare(source, target []catalog.Object, sel plan.Selection, without ...str
 	found := differences(source, target)
 	found = slices.DeleteFunc(found, func(d Difference) bool {
 		return slices.Contains(sel.Schemas, d.of.Schema) || slices.Contains(sel.Excluded, d.of) || left[bare(d.String())] ||
-			// An extension that came with the target's template or its service harms nobody.
-			d.Kind == "extension" && d.Source == "" ||
 			// A source whose schema public was dropped: the target's is empty, and harms nobody.
 			noPublic && d.Source == "" && isPublicItself(d)
 	})

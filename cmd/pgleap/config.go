@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -208,6 +209,10 @@ func (s *session) finish(err error) error {
 	data := map[string]any{"verb": s.verb, "exit": exitCode(err)}
 	if err != nil {
 		data["error"] = err.Error()
+	}
+	var blocked *pipeline.BlockedError
+	if errors.As(err, &blocked) {
+		data["findings"] = blocked.Plan.Findings
 	}
 	s.printer.Event(plan.Event{Kind: plan.EventResult, Time: time.Now(), Data: data})
 	return err

@@ -246,6 +246,10 @@ func (o finished) exits(code int) finished {
 	if o.code != code {
 		o.t.Fatalf("pgleap %s: want exit %d, got %s", o.args, code, o)
 	}
+	verb, _, _ := strings.Cut(o.args, " ")
+	if c := newApp().Command(verb); code >= 0 && !strings.Contains(c.Description, fmt.Sprintf("\n   %-4d ", code)) {
+		o.t.Errorf("exit code %d of pgleap %s is not in its --help", code, verb)
+	}
 	return o
 }
 

@@ -118,10 +118,10 @@ func (p *killPair) openOn(s killSide, database string) *pg.Session {
 	return session
 }
 
-// clientSettings: where the backend of a commit is held up between flushing its WAL and marking it in the commit
-// log, the first copy's snapshot can take the transaction for aborted, and the publisher's own row is lost with
-// it: a race in PostgreSQL's logical decoding (pgsql-hackers, January 2026, "Race conditions in logical
-// decoding"), met here on two busy processors. An asynchronous commit is marked before it is flushed.
+// clientSettings: where a backend is held up between flushing its commit's WAL and marking the commit in the
+// commit log, the first copy's snapshot can take the transaction for aborted, and the publisher's own row is
+// lost with it: a race in PostgreSQL's logical decoding (pgsql-hackers, January 2026, "Race conditions in
+// logical decoding"). An asynchronous commit is marked before it is flushed. This test is about other deaths.
 var clientSettings = map[string]string{"synchronous_commit": "off"}
 
 func (p *killPair) open(s killSide) *pg.Session { return p.openOn(s, p.database) }
@@ -169,4 +169,3 @@ func (p *killPair) closeSessions() {
 	}
 	p.sessions = nil
 }
-

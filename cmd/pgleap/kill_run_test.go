@@ -167,11 +167,14 @@ func (p *killPair) mustHaveDone(o killOutcome) {
 	}
 }
 
-// mustGoOn: a killed cutover either stopped nobody, or has fenced everything.
-func (p *killPair) mustGoOn() {
+// mustGoOn: a cutover that was killed either stopped nobody, or has fenced everything.
+func (p *killPair) mustGoOn(at string) {
 	p.t.Helper()
 	if len(p.query(p.source, `select from pg_trigger where tgname = '`+plan.FenceTrigger+`'`)) == 0 {
 		p.load.await(1)
+	}
+	if p.load.hasFlipped() && strings.HasPrefix(at, "switch.") { // what comes is a repair under clients
+		p.load.awaitWheel()
 	}
 }
 
@@ -196,4 +199,3 @@ func (p *killPair) mustDoNothing(verb string) {
 		}
 	}
 }
-

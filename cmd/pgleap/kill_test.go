@@ -37,7 +37,7 @@ func TestKilled(t *testing.T) {
 			p := b.newPair(t)
 			p.must("sync")
 			p.killed("cutover", at)
-			p.mustGoOn()
+			p.mustGoOn(at)
 			p.must("cutover")
 			p.mustBeDone(u.state)
 		})

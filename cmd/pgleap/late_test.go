@@ -1,9 +1,6 @@
 package main
 
-import (
-	"testing"
-	"time"
-)
+import "testing"
 
 // TestLateDefinition: a table that is created after the catalogs were compared and before the locks are there
 // would not be fenced, and what is written to it would stay behind. The switch sees it, behind its locks.
@@ -13,7 +10,7 @@ func TestLateDefinition(t *testing.T) {
 	blocker := connect(t, u.sourceURI)
 	blocker.run("begin; lock table orders in share mode")
 	p := u.start(nil, "cutover", "--json", "--confirm", u.name, "--max-write-stall", "20s")
-	waitFor(t, "the switch waits for its locks", func() bool {
+	await(t, "the switch waits for its locks", func() bool {
 		return u.source.run(`select count(*) from pg_locks l join pg_stat_activity a using (pid) where not l.granted and a.application_name = 'pgleap/cutover' and l.mode = 'ShareRowExclusiveLock'`) != "0"
 	})
 	u.source.run("create table late (id int primary key); insert into late values (1)")
@@ -23,16 +20,4 @@ func TestLateDefinition(t *testing.T) {
 	u.run(exitDrift, "cutover", "--confirm", u.name).says("public.late")
 	u.source.run("drop table late")
 	u.run(exitOK, "cutover", "--confirm", u.name)
-}
-
-// waitFor polls until the condition holds.
-func waitFor(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-		<-time.After(10 * time.Millisecond)
-	}
 }

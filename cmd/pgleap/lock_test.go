@@ -28,12 +28,15 @@ func TestWaitingSync(t *testing.T) {
 	first := u.start(nil, "sync", "--json")
 	first.awaits("the slot waits for open write transactions: pid " + pid)
 	holder := u.source.run("select pid from pg_locks where locktype = 'advisory' and granted")
+	var others []*process // side by side: each is patient with the lock for seconds
 	for _, verb := range [][]string{{"sync"}, {"abort"}, {"cutover", "--confirm", u.name}, {"finalize", "--confirm", u.name}} {
-		u.run(exitLocked, verb...).says("another pgleap holds the run lock on the source", "pgleap/sync as postgres from 127.0.0.1, pid "+holder, "pg_terminate_backend("+holder+")")
+		others = append(others, u.start(nil, verb...))
+	}
+	for _, other := range others {
+		other.wait().exits(exitLocked).says("another pgleap holds the run lock on the source", "pgleap/sync as postgres from 127.0.0.1, pid "+holder, "pg_terminate_backend("+holder+")")
 	}
 	u.run(exitOK, "status").says("publish") // it reads, and needs no lock
-	ended := first.interrupt()
-	ended.exits(exitInterrupted).says("stopping at the next safe point", `"exit":130`)
+	first.interrupt().exits(exitInterrupted).says("stopping at the next safe point", `"exit":130`)
 	eventuallyGone(t, u.source, "select slot_name from pg_replication_slots")
 
 	// One that is killed leaves its half-made slot to the server; the next one takes over.
@@ -45,11 +48,10 @@ func TestWaitingSync(t *testing.T) {
 	// The copy: the target's table is locked once it is there, so that the copy waits.
 	elsewhere.run("commit")
 	copying := connect(t, u.targetURI)
-	copying.run("begin; lock table orders in access exclusive mode")
+	copying.run("begin; lock table orders in share mode")
 	second := u.start(nil, "sync", "--json")
 	second.awaits(`"step":"subscribe.enable"`)
 	second.awaits(`"tables_ready"`)
-	u.run(exitLocked, "sync")
 	second.interrupt().exits(exitInterrupted).says(`"exit":130`)
 	u.source.is("pgleap_"+u.name, "select slot_name from pg_replication_slots where slot_name ~ '^pgleap_'")
 	u.run(exitNotReady, "cutover", "--confirm", u.name).says("not synchronised yet", "pgleap sync")

@@ -36,6 +36,10 @@ func TestPlan(t *testing.T) {
 		if p.Run != plan.RunID(u.name) || len(p.Stages) == 0 || len(p.Findings) != len(check.Findings) {
 			t.Errorf("plan --json: run %s, %d stages, %d findings", p.Run, len(p.Stages), len(p.Findings))
 		}
+		result := find(t, u.run(exitBlocked, "sync", "--json").events(), plan.EventResult)
+		if found, _ := result.Data["findings"].([]any); len(found) != len(check.Findings) {
+			t.Errorf("sync --json tells %d findings instead of %d", len(found), len(check.Findings))
+		}
 		u.run(exitBlocked, "plan").says("create publication pgleap_"+u.name, "{{source_conninfo}}", "lock table only public.orders", plan.FenceTrigger)
 		u.run(exitBlocked, "plan", "--format", "markdown").says("# ", "```sql", "create publication pgleap_"+u.name)
 		u.run(exitOK, "status").says("the target has no journal of this run", "pgleap sync")

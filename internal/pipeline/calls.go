@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"pgleap/internal/catalog"
@@ -47,8 +48,7 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 	case callSequences:
 		return r.carrier().Prepare(ctx)
 	case callCompare:
-		_, err := r.watched(ctx, s.ID, func() error { return r.compare(ctx) })
-		return err
+		return r.compare(ctx)
 	case callLateSequences:
 		return r.lateSequences(ctx)
 	}
@@ -109,7 +109,14 @@ func (r *run) compare(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("target: %w", err)
 	}
-	differences := schema.Compare(source, target, r.sel, r.notYet()...)
+	// An extension that came with the target's template or its service harms nobody.
+	var initial schema.Initial
+	if _, err := r.journal.Data(ctx, journal.Before, "schema.initial", &initial); err != nil {
+		return err
+	}
+	differences := slices.DeleteFunc(schema.Compare(source, target, r.sel, r.notYet()...), func(d schema.Difference) bool {
+		return d.Source == "" && d.Kind == "extension" && slices.ContainsFunc(initial.Extensions, func(name string) bool { return plan.QuoteIdent(name) == d.Name })
+	})
 	if len(differences) == 0 {
 		return nil
 	}

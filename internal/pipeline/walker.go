@@ -142,7 +142,7 @@ func (r *run) step(ctx context.Context, t *pg.Target, stage plan.Stage, s plan.S
 		}
 		r.point(string(s.ID) + ".before")
 		started := time.Now()
-		if err := r.doRecorded(ctx, t, stage, s); err != nil {
+		if err := r.awaited(ctx, t, stage, s); err != nil {
 			return err
 		}
 		r.done(stage, s, started)
@@ -166,6 +166,15 @@ func (r *run) step(ctx context.Context, t *pg.Target, stage plan.Stage, s plan.S
 	}
 	r.done(stage, s, started)
 	return nil
+}
+
+// awaited is doRecorded that says whom it waits for; neighbours of a batch, on sessions of their own, do not.
+func (r *run) awaited(ctx context.Context, t *pg.Target, stage plan.Stage, s plan.Step) error {
+	if t != r.target {
+		return r.doRecorded(ctx, t, stage, s)
+	}
+	_, err := r.watched(ctx, s.ID, func() error { return r.doRecorded(ctx, t, stage, s) })
+	return err
 }
 
 func (r *run) done(stage plan.Stage, s plan.Step, started time.Time) {

@@ -88,6 +88,8 @@ func command(words, env []string) []string {
 func arguments(sel plan.Selection) []string {
 	args := []string{
 		"--schema-only", "--no-publications", "--no-subscriptions", "--no-password", "--encoding=UTF8",
+		// Behind somebody's ACCESS EXCLUSIVE lock it would wait for ever without a word; the error names the table.
+		"--lock-wait-timeout=60000",
 		"--exclude-schema=" + pattern(plan.Name{Schema: "pgleap"}),
 	}
 	for _, s := range sel.Schemas {

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -192,14 +191,14 @@ func (r *run) load(ctx context.Context) (bool, error) {
 			return false, plan.Fail(plan.KindDrift, "give the addresses the run was begun with", "the %s is another server than the one run %s was begun with (system identifier %s instead of %s)", side.name, r.Run, id, side.planned)
 		}
 	}
+	if planned, now := known.Plan.Source.Database, r.Source.Database(); planned != now {
+		return false, plan.Fail(plan.KindDrift, "give the addresses the run was begun with", "run %s was begun with database %q of the source, not with %q", r.Run, planned, now)
+	}
 	r.plan = known.Plan
 	r.Options = known.Plan.Options
 	r.sel, err = plan.Select(r.plan.Source, r.plan.Options)
 	return true, err
 }
-
-// Interrupted tells whether err came of the operator's interrupt.
-func Interrupted(err error) bool { return errors.Is(err, context.Canceled) }
 
 // origin is what the comment on schema pgleap says: whose it is, on which side it was made, and the system
 // identifier of the other side's server.

@@ -47,6 +47,29 @@ func (w *Switch) open(ctx context.Context) (*sessions, error) {
 	return s, nil
 }
 
+// prepareTimeout bounds what comes before the locks.
+const prepareTimeout = 20 * time.Second
+
+// prepare bounds and warms the sessions. What hangs here would have hung behind the locks: a commit that
+// waits for a synchronous standby, say.
+func (w *Switch) prepare(ctx context.Context, s *sessions, sequences Sequences) error {
+	limited, cancel := context.WithTimeout(ctx, prepareTimeout)
+	defer cancel()
+	err := w.boundFence(limited, s)
+	if err == nil {
+		err = w.warm(limited, s, sequences)
+	}
+	if err == nil || ctx.Err() != nil || limited.Err() == nil {
+		return err
+	}
+	var waits string
+	if look := s.reader.QueryRow(ctx, `select coalesce(string_agg(format('pid %s waits for %s %s', pid, wait_event_type, wait_event), ', '), 'nothing of ours waits on the source')
+		from pg_stat_activity where pid = any ($1::int[]) and wait_event_type is not null and wait_event <> 'ClientRead'`, []int32{int32(s.fence.PID()), int32(s.marker.PID())}).Scan(&waits); look != nil {
+		return fmt.Errorf("prepare the switch: not done within %s: %w", prepareTimeout, err)
+	}
+	return fmt.Errorf("prepare the switch: not done within %s; on the source %s (SyncRep: a synchronous standby does not answer, see synchronous_standby_names): %w", prepareTimeout, waits, err)
+}
+
 // warm runs the switch's statements once, on the very sessions that will run them again: cold catalogs cost
 // hundreds of milliseconds.
 func (w *Switch) warm(ctx context.Context, s *sessions, sequences Sequences) error {
@@ -133,7 +156,9 @@ func (w *Switch) tryLock(ctx context.Context, s *sessions, order []string, timeo
 	stop()
 	blockers = <-seen
 	if err != nil {
-		s.fence.Rollback()
+		if lost := s.fence.Rollback(); lost != nil && pg.Code(err) != "" {
+			err = fmt.Errorf("give the locks back: %w (after: %s)", lost, err)
+		}
 		return max(0, n-len(head)), blockers, err
 	}
 	return 0, nil, nil

@@ -60,7 +60,7 @@ func Stage(sel plan.Selection, read string, o plan.Options, deferred []plan.Step
 			{
 				ID: StepFence, Title: "create the fence in the transaction that holds the locks", On: plan.Source,
 				Why:     "outlives us and the server's restart once it is committed; refuses every writer except replication with SQLSTATE 25006",
-				Probe:   probeFence(len(fenced)),
+				Probe:   probeFence(),
 				Do:      plan.Action{Call: CallSwitch, SQL: joined(triggers)},
 				Undo:    plan.Action{Call: CallSwitch, SQL: "rollback"},
 				Hazards: []plan.Hazard{plan.HazardStopsWrites},
@@ -101,10 +101,10 @@ select (select count(*) || ' ' || coalesce(sum(hashtext(oid::text || relname || 
 
 func joined(statements []string) string { return strings.Join(statements, ";\n") }
 
-// A fence is there on all tables or on none: it is made in one transaction.
-func probeFence(tables int) string {
-	return fmt.Sprintf(`select case count(*) when 0 then 'absent' when %d then 'done' else 'the fence stands on ' || count(*) || ' tables instead of %[1]d' end
-from pg_trigger where tgname = '%s' and not tgisinternal`, tables, plan.FenceTrigger)
+// A fence was made on all tables or on none, in one transaction: with one of its triggers the switch is past
+// the point of no return, whatever was dropped by hand since.
+func probeFence() string {
+	return fmt.Sprintf(`select case count(*) when 0 then 'absent' else 'done' end from pg_trigger where tgname = '%s' and not tgisinternal`, plan.FenceTrigger)
 }
 
 // Release returns the stage that opens the target.

@@ -62,6 +62,7 @@ type Result struct {
 type sessions struct {
 	fence, reader, marker *pg.Source
 	watch, set            *pg.Target
+	fenceStarted          string // with the pid it names the fence's server process for good
 }
 
 func (s *sessions) close() {
@@ -82,7 +83,7 @@ func (s *sessions) close() {
 func (w *Switch) Do(ctx context.Context) (Result, error) {
 	s, err := w.open(ctx)
 	if err != nil {
-		return Result{}, err
+		return Result{}, notBegun(ctx, err)
 	}
 	defer s.close()
 	sequences := w.Sequences(s.reader, s.set)
@@ -93,8 +94,8 @@ func (w *Switch) Do(ctx context.Context) (Result, error) {
 	if state == plan.Done {
 		return w.repair(ctx, s, sequences)
 	}
-	if err := w.warm(ctx, s, sequences); err != nil {
-		return Result{}, fmt.Errorf("prepare the switch: %w", err)
+	if err := w.prepare(ctx, s, sequences); err != nil {
+		return Result{}, notBegun(ctx, err)
 	}
 	w.point("prepared")
 	limited, cancel := context.WithTimeout(ctx, w.Budget)
@@ -105,9 +106,7 @@ func (w *Switch) Do(ctx context.Context) (Result, error) {
 		err = limited.Err()
 	}
 	if err != nil {
-		s.fence.Rollback()
-		s.set.Rollback()
-		return r, w.undone(ctx, err, time.Since(started))
+		return r, w.undo(ctx, s, err, started)
 	}
 	return w.pass(ctx, s, r, sequences, started)
 }
@@ -239,23 +238,21 @@ func (w *Switch) pass(ctx context.Context, s *sessions, r Result, sequences Sequ
 	w.point("before-commit")
 	began := time.Now()
 	if err := w.commit(ctx, s.fence); err != nil {
-		state, unknown := w.stateAfter(ctx)
+		w.Emit(plan.Event{Kind: plan.EventWaiting, Stage: plan.StageSwitch, Message: "the commit of the fence was not answered: looking over a new connection whether it was carried out"})
+		state, unknown := w.stateAfter(ctx, s)
 		if unknown != nil {
-			s.set.Rollback()
-			return r, plan.Fail(plan.KindPastReturn, "run the same command again: it looks whether the fence stands, and goes on or begins anew",
-				"the connection was lost while the fence was being committed, and the source cannot be asked whether it was: %w", err)
+			_ = s.set.Rollback()
+			return r, plan.Fail(plan.KindPastReturn, "run the same command again as soon as the source can be reached: it looks whether the fence stands, and goes on or begins anew. Until then keep the clients waiting: the source lets go of its locks by itself within "+plan.HumanDuration(w.Budget+letGoAfter),
+				"the fence was being committed when the source stopped answering, and it cannot be asked whether it was: %w", err)
 		}
 		if state != plan.Done {
-			s.set.Rollback()
-			return r, w.undone(ctx, err, time.Since(started))
+			return r, w.undo(ctx, s, err, started)
 		}
 	}
 	since(began, &r.CommitMS)
 	w.point("committed")
-	if len(w.Deferred) > 0 {
-		if _, err := s.set.Exec(ctx, "commit"); err != nil {
-			return r, pastReturn("commit the deferred triggers on the target", err)
-		}
+	if err := w.commitDeferred(ctx, s.set); err != nil {
+		return r, err
 	}
 	return w.released(r, sequences, started)
 }
@@ -286,11 +283,27 @@ func (r Result) data() map[string]any {
 	return m
 }
 
+// commitTimeout bounds a commit that is not answered: the network, or a synchronous standby that died.
+const commitTimeout = 5 * time.Second
+
 func (w *Switch) commit(ctx context.Context, fence *pg.Source) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	_, err := fence.Exec(ctx, w.sql(StepCommit))
 	return err
+}
+
+// commitDeferred commits what deferred left open on the target.
+func (w *Switch) commitDeferred(ctx context.Context, t *pg.Target) error {
+	if len(w.Deferred) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	if _, err := t.Exec(ctx, "commit"); err != nil {
+		return pastReturn("commit the deferred triggers on the target", err)
+	}
+	return nil
 }
 
 // repair goes on behind a fence that stands: an earlier attempt was killed after its commit. It drains anew,
@@ -312,12 +325,14 @@ func (w *Switch) repair(ctx context.Context, s *sessions, sequences Sequences) (
 	if err := w.deferred(limited, s.set); err != nil {
 		return r, pastReturn("create the deferred triggers", err)
 	}
-	if len(w.Deferred) > 0 {
-		if _, err := s.set.Exec(limited, "commit"); err != nil {
-			return r, pastReturn("commit the deferred triggers on the target", err)
-		}
+	if err := w.commitDeferred(limited, s.set); err != nil {
+		return r, err
 	}
 	r.Tables = len(w.statements(StepLock))
+	var standing int
+	if err := s.reader.QueryRow(limited, `select count(*) from pg_trigger where tgname = $1 and not tgisinternal`, plan.FenceTrigger).Scan(&standing); err == nil && standing < r.Tables {
+		w.Emit(plan.Event{Kind: plan.EventNote, Stage: plan.StageSwitch, Message: fmt.Sprintf("the fence stands on %d of %d tables of the old server: the others were dropped, or their triggers were, by hand; what is written there is not carried over", standing, r.Tables)})
+	}
 	return w.released(r, sequences, started)
 }
 
@@ -327,22 +342,7 @@ func (w *Switch) fenceState(ctx context.Context, q pg.Querier) (plan.State, erro
 	if err := q.QueryRow(ctx, step.Probe).Scan(&state); err != nil {
 		return "", fmt.Errorf("look for the fence: %w", err)
 	}
-	if state != string(plan.Absent) && state != string(plan.Done) {
-		return "", plan.Fail(plan.KindDrift, "somebody dropped fence triggers by hand: drop the others too (drop schema pgleap cascade, on the source, opens all of it), or create them again", "the old server is half fenced: %s", state)
-	}
 	return plan.State(state), nil
-}
-
-// stateAfter asks the source over a new connection whether the fence was committed.
-func (w *Switch) stateAfter(ctx context.Context) (plan.State, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	s, err := w.Connect.OpenSource(ctx)
-	if err != nil {
-		return "", err
-	}
-	defer s.Close()
-	return w.fenceState(ctx, s)
 }
 
 func (w *Switch) sql(id plan.StepID) string {
@@ -356,23 +356,6 @@ func (w *Switch) point(name string) {
 	if w.Point != nil {
 		w.Point("switch." + name)
 	}
-}
-
-// undone explains an attempt that was taken back.
-func (w *Switch) undone(ctx context.Context, err error, took time.Duration) error {
-	fix := "run pgleap cutover again when the cause is gone"
-	if ctx.Err() != nil {
-		return plan.Fail(plan.KindInterrupted, fix, "the switch was interrupted and undone; the source is writable again: %w", err)
-	}
-	var blocked *blockedError
-	if errors.As(err, &blocked) {
-		fix = blocked.fix()
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return plan.Fail(plan.KindNotSwitched, fix, "the switch was not complete within %s (--max-write-stall) and was undone after %s; the source is writable again: %w",
-			plan.HumanDuration(w.Budget), plan.HumanDuration(took), err)
-	}
-	return plan.Fail(plan.KindNotSwitched, fix, "the switch failed and was undone; the source is writable again: %w", err)
 }
 
 func pastReturn(act string, err error) error {

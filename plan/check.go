@@ -55,6 +55,7 @@ var checks = []check{
 	{CheckInfo{"foreign-tables", "There are no foreign tables", Info, "Their rows are elsewhere: only the definition moves."}, checkForeignTables},
 	{CheckInfo{"with-oids", "No table is made WITH OIDS", Blocker, "The hidden column is gone from 12 on; its values would be lost."}, checkWithOIDs},
 	{CheckInfo{"extensions", "The target has the extensions", Blocker, "A missing extension takes everything with it that uses its types and functions."}, checkExtensions},
+	{CheckInfo{"extension-data", "Tables of extensions hold no rows of yours", Warning, "What belongs to an extension is neither dumped nor replicated: CREATE EXTENSION makes it anew, without what users have put into it."}, checkExtensionData},
 	{CheckInfo{"roles", "The target has the roles", Blocker, "Owners and grants need their roles; pg_dump does not carry roles."}, checkRoles},
 }
 

@@ -220,6 +220,23 @@ func installedExtensions(in input) []Finding {
 	return out
 }
 
+func checkExtensionData(in input) []Finding {
+	var out []Finding
+	for _, t := range in.source.ExtensionData {
+		f := Finding{Severity: Warning, On: Source, Object: t.Name.String()}
+		if t.Config {
+			f.Problem = fmt.Sprintf("%s of extension %s holds rows of yours\ntables of extensions are not replicated: CREATE EXTENSION makes it without these rows, they would be MISSING on the target", said(t.Name), ident(t.Extension))
+			f.Fix = `copy them by hand (\copy in psql) once pgleap sync has made the extension on the target, and again what has changed until the switch: the table is not fenced`
+		} else {
+			f.Problem = fmt.Sprintf("%s was added to extension %s and holds rows\ntables of extensions are neither dumped nor replicated: unless CREATE EXTENSION makes it and its rows, both would be MISSING on the target", said(t.Name), ident(t.Extension))
+			f.Fix = "take it out of the extension, then it moves like any other table; leave it only where the extension's own script fills it"
+			f.SQL = "alter extension " + QuoteIdent(t.Extension) + " drop table " + t.Name.String() + ";"
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
 // compareVersions orders 1.9 before 1.10; runs of digits count as numbers.
 func compareVersions(a, b string) int {
 	split := func(s string) []string {

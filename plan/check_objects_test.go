@@ -82,6 +82,17 @@ var objectCases = map[string][]checkCase{
 			t.Extensions, t.Available["x"] = []Extension{{"x", "1", "ext"}}, []string{"1"}
 		}, Warning, "in schema public on the source and in schema ext", "drop extension x;"},
 	},
+	"extension-data": {
+		{"user rows", func(s, _ *Facts, _ *Options) {
+			s.ExtensionData = []ExtensionTable{{Name{"cron", "job"}, "pg_cron", true}}
+		}, Warning, "cron.job of extension pg_cron holds rows of yours\ntables of extensions are not replicated", "copy them by hand…"},
+		{"added later", func(s, _ *Facts, _ *Options) {
+			s.ExtensionData = []ExtensionTable{{Name{"public", "a\nb"}, "my-ext", false}}
+		}, Warning, `public."a\nb" was added to extension "my-ext" and holds rows`, "alter extension \"my-ext\" drop table public.\"a\nb\";"},
+		{"of the target", func(_, t *Facts, _ *Options) {
+			t.ExtensionData = []ExtensionTable{{Name{"cron", "job"}, "pg_cron", true}}
+		}, "", "", ""},
+	},
 	"selection": {
 		{"no such table", func(_, _ *Facts, o *Options) { o.Tables = []string{"nonsense"} }, Blocker, "--tables nonsense matches no table", "check the spelling…"},
 		{"all tables but not all", func(_, _ *Facts, o *Options) { o.AllTables, o.Tables = true, []string{"a"} }, Blocker, "not everything is selected", ""},

@@ -31,6 +31,9 @@ type Facts struct {
 	Roles       []string            `json:"roles,omitempty"`                // every role of the cluster that is not pg_*
 	RolesUsed   []string            `json:"roles_used,omitempty"`           // roles that own or are granted something in this database
 
+	// ExtensionData are the tables of extensions that hold rows which the extension does not make by itself.
+	ExtensionData []ExtensionTable `json:"extension_data,omitempty"`
+
 	LargeObjects int64      `json:"large_objects,omitempty"`
 	UserObjects  []string   `json:"user_objects,omitempty"` // target: what is there that we did not make, a sample of at most 20
 	Leftovers    []Leftover `json:"leftovers,omitempty"`
@@ -145,6 +148,13 @@ type Extension struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
 	Schema  string `json:"schema"`
+}
+
+// ExtensionTable is a table that belongs to an extension.
+type ExtensionTable struct {
+	Name      Name   `json:"name"`
+	Extension string `json:"extension"`
+	Config    bool   `json:"config,omitempty"` // the extension has marked it as one for its users' rows
 }
 
 // Leftover is an object of pgleap, of this run or of another.

@@ -14,7 +14,7 @@ import (
 var (
 	factsOfSource = fields("Version SystemID Database Encoding Recovery Settings Schemas Relations Sequences ForeignKeys Extensions RolesUsed")
 	factsOfTarget = fields("Version SystemID Database Encoding Recovery")
-	volatileFacts = fields(`Side Address User ReadOnly Role Available Roles LargeObjects UserObjects Leftovers
+	volatileFacts = fields(`Side Address User ReadOnly Role Available Roles ExtensionData LargeObjects UserObjects Leftovers
 		SlotsUsed SendersUsed WorkersUsed OriginsUsed Prepared Transactions ReachesSource PgDump`)
 	volatileOfRelation = fields("OID Identity IdentityUsable IdentityIndex IdentityCandidate IdentityGenerated NoEquality Rows Bytes IndexBytes")
 	volatileOfStep     = fields("Title Why Hazards Weight")

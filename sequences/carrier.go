@@ -26,6 +26,7 @@ type Report struct {
 	SourceCalled bool   `json:"source_called"`
 	TargetLast   int64  `json:"target_last"`
 	TargetCalled bool   `json:"target_called"`
+	Margin       uint64 `json:"margin"` // values that the target is ahead: fewer than were asked for near the end of the range
 }
 
 // Prepare reads and sets everything once: the statements are warm then, and the target is nearly right.
@@ -79,7 +80,8 @@ func (c *Carrier) Positions() any {
 	out := make([]Report, 0, len(c.Of))
 	for _, s := range c.Of {
 		a, b := c.source[s.Name], c.target[s.Name]
-		out = append(out, Report{Name: s.Name.String(), SourceLast: a.Last, SourceCalled: a.Called, TargetLast: b.Last, TargetCalled: b.Called})
+		ahead, _ := values(s, a, b)
+		out = append(out, Report{Name: s.Name.String(), SourceLast: a.Last, SourceCalled: a.Called, TargetLast: b.Last, TargetCalled: b.Called, Margin: ahead})
 	}
 	return out
 }
@@ -88,6 +90,15 @@ func (c *Carrier) Positions() any {
 type LateCall struct {
 	Name   string
 	Values uint64 // how many were fetched
+	Moved  bool   // it was set, or may have begun again: how many were fetched cannot be told
+}
+
+// String says what happened to the sequence.
+func (l LateCall) String() string {
+	if l.Moved {
+		return fmt.Sprintf("sequence %s was called or set on the old server after the switch, how often cannot be told", l.Name)
+	}
+	return fmt.Sprintf("%d values of sequence %s were fetched on the old server after the switch", l.Values, l.Name)
 }
 
 // Late finds the sequences that moved on the source since they were carried, as switched reports them, and puts
@@ -104,7 +115,8 @@ func (c *Carrier) Late(ctx context.Context, switched []Report) ([]LateCall, erro
 	for _, s := range c.Of {
 		was, known := before[s.Name.String()]
 		if now := c.source[s.Name]; known && now != was {
-			late = append(late, LateCall{Name: s.Name.String(), Values: values(s, was, now)})
+			n, counted := values(s, was, now)
+			late = append(late, LateCall{Name: s.Name.String(), Values: n, Moved: !counted})
 		}
 	}
 	if len(late) == 0 {
@@ -113,15 +125,23 @@ func (c *Carrier) Late(ctx context.Context, switched []Report) ([]LateCall, erro
 	return late, c.Set(ctx, true)
 }
 
-// values counts what was fetched between two positions of a sequence that did not cycle in between.
-func values(s plan.Sequence, was, now Position) uint64 {
+// values counts what was fetched between two positions. Not ok: calls of nextval alone do not lead from the one
+// to the other, or the sequence cycles and may have been round any number of times.
+func values(s plan.Sequence, was, now Position) (n uint64, ok bool) {
+	if s.Cycle || was.Called && !now.Called || !now.Called && now.Last != was.Last || Behind(s, now, was) {
+		return 0, false
+	}
+	// Differences in uint64: the range of a bigint sequence does not fit into an int64.
 	distance, step := uint64(now.Last)-uint64(was.Last), uint64(s.Increment)
 	if s.Increment < 0 {
 		distance, step = -distance, -step
 	}
-	n := distance / step
+	if distance%step != 0 {
+		return 0, false
+	}
+	n = distance / step
 	if !was.Called && now.Called {
 		n++
 	}
-	return n
+	return n, true
 }

@@ -138,7 +138,7 @@ func repairNeverGoesBack(t *testing.T, c *Carrier, d *pg.Target) {
 	}
 	mustExec(t, c.Source.Session, `select nextval('small')`)
 	late, err := c.Late(ctx, []Report{{Name: "public.small", SourceLast: 32001, SourceCalled: true}})
-	if diff := cmp.Diff([]LateCall{{"public.small", 1}}, late); err != nil || diff != "" {
+	if diff := cmp.Diff([]LateCall{{Name: "public.small", Values: 1}}, late); err != nil || diff != "" {
 		t.Errorf("late calls: %v (-want +got):\n%s", err, diff)
 	}
 }

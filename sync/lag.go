@@ -23,6 +23,8 @@ type Worker struct {
 	LastMessage *float64 `json:"last_message_seconds,omitempty"`
 	Running     *float64 `json:"running_seconds,omitempty"` // since its last start; nil also where we may not see it
 	Unready     int      `json:"tables_not_ready"`
+
+	subscription string
 }
 
 // recovered is how long a worker must have run after errors to be called well again: one that fails at once is
@@ -35,7 +37,7 @@ func ReadWorker(ctx context.Context, t *pg.Target, run plan.RunID) (Worker, erro
 	if t.Version().Has(pgver.SubscriptionStats) {
 		errorsOf, join = `e.apply_error_count, e.sync_error_count`, `left join pg_stat_subscription_stats e on e.subid = s.oid`
 	}
-	var w Worker
+	w := Worker{subscription: run.Object()}
 	err := t.QueryRow(ctx, `select true, s.subenabled, a.pid, `+errorsOf+`, extract(epoch from now() - a.last_msg_receipt_time)::float8,
   extract(epoch from clock_timestamp() - p.backend_start)::float8, (select count(*) from pg_subscription_rel r where r.srsubid = s.oid and r.srsubstate <> 'r')
 from pg_subscription s left join pg_stat_subscription a on a.subid = s.oid and a.relid is null and a.pid is not null
@@ -49,6 +51,11 @@ where s.subname = $1 and s.subdbid = (select oid from pg_database where datname 
 		return Worker{}, fmt.Errorf("read the state of the apply worker: %w", err)
 	}
 	return w, nil
+}
+
+// Enable is the statement that lets a disabled subscription go on.
+func (w Worker) Enable() string {
+	return "alter subscription " + plan.QuoteIdent(w.subscription) + " enable; (on the target)"
 }
 
 // Trouble says in words what is wrong with the worker and how to find out more, or "".
@@ -65,7 +72,7 @@ func (w Worker) Trouble() string {
 	case !w.Exists:
 		return "the subscription is gone: somebody dropped it. Mend: pgleap abort, then pgleap sync"
 	case !w.Enabled:
-		return "the subscription is disabled. Mend: pgleap sync"
+		return "the subscription is disabled. Mend: " + w.Enable()
 	case w.PID == nil:
 		return "the apply worker is not running" + failed + ": PostgreSQL starts it again every 5 s and writes the reason into the target's log (a missing column or table, a duplicate key, no free worker slot: max_logical_replication_workers, max_worker_processes)"
 	case failed != "":

@@ -69,7 +69,7 @@ func DropSlot(ctx context.Context, s *pg.Source, run plan.RunID, statement strin
 		}
 		var left []string
 		if err := s.QueryRow(limited, `select coalesce(array_agg(slot_name::text), '{}') from pg_replication_slots
-			where database = current_database() and (slot_name = $1 or slot_name like `+syncSlots+`)`, run.Object()).Scan(&left); err != nil {
+			where database = current_database() and (slot_name = $1 or `+syncSlots(run)+`)`, run.Object()).Scan(&left); err != nil {
 			return fmt.Errorf("look for slots that are left: %w", err)
 		}
 		if len(left) == 0 {

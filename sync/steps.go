@@ -107,12 +107,17 @@ func probeSlot(run plan.RunID) string {
 // that is in use.
 func DropSlotStatement(run plan.RunID) string {
 	return `select slot_name, pg_drop_replication_slot(slot_name) from pg_replication_slots
-where database = current_database() and not active and (slot_name = ` + plan.QuoteLiteral(run.Object()) + ` or slot_name like ` + syncSlots + `)`
+where database = current_database() and not active and (slot_name = ` + plan.QuoteLiteral(run.Object()) + ` or ` + syncSlots(run) + `)`
 }
 
-// syncSlots finds the slots of first copies to the other server: pg_<subscription>_sync_<table>_<system id>.
-// Before 14 the name has no system id; those are found by the run's own name.
-const syncSlots = `'pg\_%\_sync\_%\_' || substring(obj_description(to_regnamespace('pgleap'), 'pg_namespace') from 'other=([0-9]+)')`
+// syncSlots is the condition that finds the slots of first copies to the other server:
+// pg_<subscription>_sync_<table>_<system id>. Before 14 they are temporary, and go with their walsender. One that
+// is in use is ours only if its walsender bears the run's name: another subscription of that cluster may be
+// copying from this database too.
+func syncSlots(run plan.RunID) string {
+	return `slot_name like 'pg\_%\_sync\_%\_' || substring(obj_description(to_regnamespace('pgleap'), 'pg_namespace') from 'other=([0-9]+)')
+  and (not active or exists (select from pg_stat_activity a where a.pid = active_pid and a.application_name = ` + plan.QuoteLiteral(run.Object()) + `))`
+}
 
 // Subscribe returns the stage that copies the rows and then follows the changes.
 func Subscribe(run plan.RunID, target plan.Facts, sel plan.Selection) plan.Stage {
@@ -169,7 +174,7 @@ func Durable(run plan.RunID) plan.Step {
 	return plan.Step{
 		ID: "finish.durable", Title: "let apply commit synchronously from now on", On: plan.Target,
 		Why:   "what the switch relies on must be on disk; asynchronous apply confirms 200 ms late",
-		Probe: "select coalesce((select case subsynccommit when 'on' then 'done' else 'absent' end from pg_subscription where subname = " + plan.QuoteLiteral(run.Object()) + "), 'subscription " + run.Object() + " is gone')",
+		Probe: "select coalesce((select case subsynccommit when 'on' then 'done' else 'absent' end from pg_subscription where subname = " + plan.QuoteLiteral(run.Object()) + " and subdbid = (select oid from pg_database where datname = current_database())), 'subscription " + run.Object() + " is gone')",
 		Do:    plan.Action{SQL: "alter subscription " + plan.QuoteIdent(run.Object()) + " set (synchronous_commit = 'on')"},
 	}
 }
@@ -200,7 +205,7 @@ func Teardown(run plan.RunID) plan.Stage {
 			},
 			{
 				ID: "teardown.slot", Title: "drop replication slot " + run.Object(), On: plan.Source,
-				Probe: "select case when exists (select from pg_replication_slots where database = current_database() and (slot_name = " + literal + " or slot_name like " + syncSlots + ")) then 'absent' else 'done' end",
+				Probe: "select case when exists (select from pg_replication_slots where database = current_database() and (slot_name = " + literal + " or " + syncSlots(run) + ")) then 'absent' else 'done' end",
 				Do:    plan.Action{Call: CallUnslot, SQL: DropSlotStatement(run)},
 			},
 			{

@@ -86,6 +86,9 @@ func usageError(c *cli.Context, err error, _ bool) error {
 	if c.Command != nil && c.App.Command(c.Command.Name) != nil {
 		fix = "see pgleap " + c.Command.Name + " --help"
 	}
+	if mayHoldPassword(err.Error()) {
+		return plan.Fail(plan.KindUsage, fix, "the command line cannot be read at an argument that may hold a password, and is not shown; %s", giveAddress)
+	}
 	if m := unknownFlag.FindStringSubmatch(err.Error()); m != nil {
 		hint := ""
 		if s := cli.SuggestFlag(c.Command.Flags, m[1], false); s != "" {
@@ -101,6 +104,13 @@ func usageError(c *cli.Context, err error, _ bool) error {
 	return plan.Fail(plan.KindUsage, fix, "%s", strings.TrimSuffix(flagName.ReplaceAllString(err.Error(), "$1 --$2"), ": parse error"))
 }
 
+const giveAddress = "give the address by --source or --target"
+
+// mayHoldPassword tells an argument that must not be repeated: logs keep what is written.
+func mayHoldPassword(text string) bool {
+	return strings.Contains(text, "://") || strings.ContainsAny(text, "=@")
+}
+
 func isDuration(f cli.Flag) bool {
 	_, ok := f.(*cli.DurationFlag)
 	return ok
@@ -108,6 +118,9 @@ func isDuration(f cli.Flag) bool {
 
 func unknownVerb(c *cli.Context) error {
 	name := c.Args().First()
+	if mayHoldPassword(name) {
+		return plan.Fail(plan.KindUsage, "pgleap --help lists the verbs", "what stands in place of the verb may hold a password, and is not shown; %s", giveAddress)
+	}
 	hint := ""
 	if s := cli.SuggestCommand(c.App.Commands, name); s != "" && name != "help" {
 		hint = "; " + strings.ToLower(s[:1]) + s[1:]
@@ -118,6 +131,9 @@ func unknownVerb(c *cli.Context) error {
 // refuseArguments: the library drops every flag behind a positional argument without a word.
 func refuseArguments(action cli.ActionFunc) cli.ActionFunc {
 	return func(c *cli.Context) error {
+		if mayHoldPassword(c.Args().First()) {
+			return plan.Fail(plan.KindUsage, "see pgleap "+c.Command.Name+" --help", "an unexpected argument, which may hold a password and is not shown; %s", giveAddress)
+		}
 		if c.NArg() > 0 {
 			return plan.Fail(plan.KindUsage, "every value has a flag: see pgleap "+c.Command.Name+" --help", "unexpected argument %q", c.Args().First())
 		}

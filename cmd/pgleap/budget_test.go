@@ -47,7 +47,7 @@ func TestBudget(t *testing.T) {
 	}
 	t.Run("a drain that stands still", func(t *testing.T) {
 		blocker := connect(t, u.targetURI)
-		pid := blocker.run("begin; lock table customers in exclusive mode; select pg_backend_pid()")
+		pid := blocker.run("begin; lock table pgleap.marker in exclusive mode; select pg_backend_pid()") // nothing comes for it before the gate is passed
 		w := startWriter(t, u.sourceURI, "insert into customers (name) values ('drain')")
 		w.served()
 		o := u.start(nil, "cutover", "--json", "--confirm", u.name, "--max-write-stall", budget.String()).wait().exits(exitNotSwitched)

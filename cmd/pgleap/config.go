@@ -53,7 +53,7 @@ func planFlags() []cli.Flag {
 }
 
 func marginFlag() cli.Flag {
-	return &cli.Int64Flag{Name: "sequence-margin", Usage: "values that every sequence skips at the switch, in its own direction"}
+	return &cli.Int64Flag{Name: "sequence-margin", Usage: "values that every sequence skips at the switch, in its own direction; at most 1 % of what it has left"}
 }
 
 func stallFlag() cli.Flag {

@@ -25,7 +25,7 @@ func realMain(args []string) int {
 	defer signal.Stop(signals)
 	go func() {
 		<-signals
-		fmt.Fprintln(os.Stderr, "stopping at the next safe point; inside the switch the writes come back. Again: stop at once")
+		fmt.Fprintln(os.Stderr, "stopping at the next safe point: a switch is undone, one that is past its point of no return is finished. Again: stop at once")
 		cancel()
 		<-signals
 		fmt.Fprintln(os.Stderr, "stopped at once. Repair, and go on, with the same command: "+repairOf(args))

@@ -22,6 +22,9 @@ const (
 	// which steps that run side by side need; or at the first that pointsFile does not name yet.
 	killAt    = "PGLEAP_TEST_KILL_AT"
 	killAtNew = "new"
+	// stopAt says at which points, by their names parted by commas, the process stops itself (SIGSTOP) until
+	// somebody lets it go on.
+	stopAt = "PGLEAP_TEST_STOP_AT"
 	// leakAddress set to "1" prints the source's address once, password and all: R-SECRET must see it.
 	leakAddress = "PGLEAP_TEST_LEAK"
 )
@@ -55,6 +58,9 @@ func faultPoint(file, at string) func(string) {
 				_, _ = f.WriteString(name + "\n")
 				_ = f.Close()
 			}
+		}
+		if slices.Contains(strings.Split(os.Getenv(stopAt), ","), name) {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		}
 		if count == n || name == at || at == killAtNew && !slices.Contains(seen, name) {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)

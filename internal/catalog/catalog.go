@@ -44,6 +44,8 @@ func Read(ctx context.Context, q pg.Querier, side plan.Side, run plan.RunID) (pl
 	}
 	if side == plan.Target {
 		steps = append(steps, r.target)
+	} else {
+		steps = append(steps, r.extensionData)
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,10 +17,36 @@ import (
 const lockClass, lockObject = 0x70676c70, 1
 
 // Lock is the run lock on one server: it falls with its session, so a killed pgleap leaves none behind.
-type Lock struct{ session *pg.Session }
+type Lock struct {
+	session *pg.Session
+	side    plan.Side
+	mu      sync.Mutex // a session carries one statement at a time
+}
 
 // Unlock ends the lock's session.
-func (l *Lock) Unlock() { l.session.Close() }
+func (l *Lock) Unlock() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.session.Close()
+}
+
+// Held fails when the lock's session is lost: somebody else may be walking then.
+func (l *Lock) Held(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	limited, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	var one int
+	err := l.session.QueryRow(limited, `select 1`).Scan(&one)
+	if err == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return plan.Fail(plan.KindLocked, "run the same command again", "the run lock on the %s is lost, its session has ended: another pgleap may have taken it: %w", l.side, err)
+}
+
+// LockMark stands behind the verb in the application_name of a session that is opened to take the lock. Whoever
+// gets the lock lets such sessions be: their pgleap is about to ask for it.
+const LockMark = " lock"
 
 // A pgleap that has just ended, or was killed, holds the lock until its server notices: for so long Take tries
 // again before it gives up.
@@ -40,7 +67,7 @@ func Take(ctx context.Context, s *pg.Session, side plan.Side) (*Lock, error) {
 			return nil, fmt.Errorf("lock the run on the %s: %w", side, err)
 		}
 		if ok {
-			return &Lock{session: s}, endOrphans(ctx, s, side)
+			return &Lock{session: s, side: side}, endOrphans(ctx, s, side)
 		}
 		select {
 		case <-limited.Done():
@@ -58,10 +85,10 @@ func held(ctx context.Context, s *pg.Session, side plan.Side) error {
 	var pid int
 	var name, user, client string
 	var since time.Time
-	err := s.QueryRow(ctx, `select a.pid, a.application_name, a.usename, coalesce(host(a.client_addr), 'a local socket'), a.backend_start
+	err := s.QueryRow(ctx, `select a.pid, regexp_replace(a.application_name, $3 || '$', ''), a.usename, coalesce(host(a.client_addr), 'a local socket'), a.backend_start
 		from pg_locks l join pg_stat_activity a using (pid)
 		where l.locktype = 'advisory' and l.granted and l.classid = $1 and l.objid = $2
-		  and l.database = (select oid from pg_database where datname = current_database())`, lockClass, lockObject).Scan(&pid, &name, &user, &client, &since)
+		  and l.database = (select oid from pg_database where datname = current_database())`, lockClass, lockObject, LockMark).Scan(&pid, &name, &user, &client, &since)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return plan.Fail(plan.KindLocked, "run the same command again", "another run held the lock on the %s and has just let go of it", side)
 	}
@@ -74,7 +101,7 @@ func held(ctx context.Context, s *pg.Session, side plan.Side) error {
 
 // endOrphans ends statements that a killed pgleap left running on the server, and waits until they are gone:
 // with the run lock in our hands nobody else can be walking, and what they still commit must be seen. Whoever
-// only tries to get the lock is let be. Without the right to end sessions they are left: what they hold ends by
+// only wants the lock is let be (LockMark). Without the right to end sessions they are left: what they hold ends by
 // itself.
 func endOrphans(ctx context.Context, s *pg.Session, side plan.Side) error {
 	limited, cancel := context.WithTimeout(ctx, orphanPatience)

@@ -1,16 +1,19 @@
 package pg
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"sort"
 	"strconv"
 	"strings"
 
+	"github.com/jackc/pgservicefile"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -52,11 +55,51 @@ func ParseAddress(s string) (Address, error) {
 	if err != nil {
 		return Address{}, err
 	}
+	for _, f := range config.Fallbacks { // the same place without TLS is one, too
+		if f.Host != config.Host || f.Port != config.Port {
+			return Address{}, errors.New("more than one host: sessions could land on different servers; name the one to use (PGHOST and the service file count, too)")
+		}
+	}
+	addService(params)
+	if _, given := config.RuntimeParams["hostaddr"]; given {
+		return Address{}, errors.New("hostaddr is not known here: give the address as host")
+	}
+	for _, k := range libpqOnly {
+		delete(config.RuntimeParams, k)
+	}
 	if config.Database == "" {
 		config.Database = config.User
 	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec // prepared statements break after somebody else's DDL and behind poolers
 	return Address{config: config, params: params}, nil
+}
+
+// libpqOnly are keywords that are settings of libpq; our driver would send them to the server, which refuses them.
+var libpqOnly = []string{
+	"keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", "sslcrl", "sslcrldir", "sslcompression",
+	"gssencmode", "gsslib", "gssdelegation", "requirepeer", "fallback_application_name", "load_balance_hosts", "client_encoding", "replication",
+}
+
+// addService puts in what only the service file says: other programs are not told of the service.
+func addService(params map[string]string) {
+	name := cmp.Or(params["service"], os.Getenv("PGSERVICE"))
+	if name == "" {
+		return
+	}
+	home, _ := os.UserHomeDir()
+	file, err := pgservicefile.ReadServicefile(cmp.Or(params["servicefile"], os.Getenv("PGSERVICEFILE"), filepath.Join(home, ".pg_service.conf")))
+	if err != nil { // pgx has read it
+		return
+	}
+	service, err := file.GetService(name)
+	if err != nil {
+		return
+	}
+	for k, v := range service.Settings {
+		if _, given := params[k]; !given {
+			params[k] = v
+		}
+	}
 }
 
 // keywords reads a URI or a keyword string into libpq's keywords.
@@ -149,13 +192,8 @@ func (a Address) Conninfo(application string, settings map[string]string) Secret
 			m[k] = v
 		}
 	}
-	var options []string
-	for k, v := range settings {
-		options = append(options, "-c "+k+"="+v)
-	}
-	sort.Strings(options)
-	if len(options) > 0 {
-		m["options"] = strings.Join(options, " ")
+	if o := a.options(settings); o != "" {
+		m["options"] = o
 	}
 	keys := make([]string, 0, len(m))
 	for k := range m {
@@ -172,18 +210,49 @@ func (a Address) Conninfo(application string, settings map[string]string) Secret
 	return Secret(b.String())
 }
 
+// options are the operator's own, and after them, so that they count, the settings.
+func (a Address) options(settings map[string]string) string {
+	var ours []string
+	for k, v := range settings {
+		ours = append(ours, "-c "+k+"="+v)
+	}
+	sort.Strings(ours)
+	return strings.TrimSpace(a.config.RuntimeParams["options"] + " " + strings.Join(ours, " "))
+}
+
+// kept tells which of libpq's variables stay in the environment: how to get in, never where to.
+func kept(name string) bool {
+	switch name {
+	case "PGPASSFILE", "PGKRBSRVNAME", "PGGSSLIB", "PGGSSENCMODE", "PGGSSDELEGATION", "PGCHANNELBINDING", "PGREQUIREAUTH", "PGREQUIREPEER", "PGSYSCONFDIR", "PGLOCALEDIR":
+		return true
+	}
+	return strings.HasPrefix(name, "PGSSL") || !strings.HasPrefix(name, "PG")
+}
+
+// variables are those of libpq's keywords that have one and that the operator may have given.
+var variables = map[string]string{
+	"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY", "sslcrl": "PGSSLCRL",
+	"channel_binding": "PGCHANNELBINDING", "gssencmode": "PGGSSENCMODE", "krbsrvname": "PGKRBSRVNAME",
+}
+
 // Env returns the environment with which libpq programs (pg_dump) reach this address: the password stands
-// in it and never in the arguments, which everybody on the machine can read.
+// in it and never in the arguments, which everybody on the machine can read. Variables that name another place,
+// such as PGSERVICE and PGHOSTADDR, are left out.
 func (a Address) Env() []string {
-	env := os.Environ()[:len(os.Environ()):len(os.Environ())]
+	var env []string
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); kept(name) {
+			env = append(env, v)
+		}
+	}
 	env = append(env,
 		"PGHOST="+a.config.Host, "PGPORT="+strconv.Itoa(int(a.config.Port)),
 		"PGDATABASE="+a.config.Database, "PGUSER="+a.config.User, "PGAPPNAME=pgleap/pg_dump",
-		"PGOPTIONS=-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0")
+		"PGOPTIONS="+a.options(map[string]string{"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}))
 	if a.config.Password != "" {
 		env = append(env, "PGPASSWORD="+a.config.Password)
 	}
-	for key, name := range map[string]string{"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY"} {
+	for key, name := range variables {
 		if v, ok := a.params[key]; ok {
 			env = append(env, name+"="+v)
 		}
@@ -202,13 +271,16 @@ func (a Address) Redact(text string) string {
 // SeenAt returns a with another place: host[:port], or a URI or keyword string whose missing parts are a's.
 func (a Address) SeenAt(text string) (Address, error) {
 	if !strings.Contains(text, "=") && !strings.Contains(text, "://") {
+		if strings.Contains(text, "@") { // not repeated: a password may stand before it
+			return Address{}, errors.New("neither HOST:PORT nor an address: before user@host belongs postgres://")
+		}
 		host, port, err := net.SplitHostPort(text)
 		if err != nil {
 			host, port = strings.Trim(text, "[]"), strconv.Itoa(int(a.config.Port))
 		}
 		n, err := strconv.ParseUint(port, 10, 16)
 		if err != nil {
-			return Address{}, fmt.Errorf("%q is not a port", port)
+			return Address{}, errors.New("the port is not a number from 0 to 65535")
 		}
 		c := a.config.Copy()
 		c.Host, c.Port = host, uint16(n)

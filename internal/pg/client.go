@@ -23,6 +23,7 @@ func OpenClient(ctx context.Context, a Address, o Options) (*Session, error) {
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = connectTimeout
 	}
+	c.DialFunc = dial
 	c.RuntimeParams["application_name"] = o.Verb
 	for k, v := range o.Settings {
 		c.RuntimeParams[k] = v

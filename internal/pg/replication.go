@@ -28,6 +28,7 @@ func OpenSourceReplication(ctx context.Context, a Address, verb string) (*Source
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = connectTimeout
 	}
+	c.DialFunc = dial
 	c.RuntimeParams["replication"] = "database"
 	c.RuntimeParams["application_name"] = "pgleap/" + verb
 	c.RuntimeParams["statement_timeout"] = "0"

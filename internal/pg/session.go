@@ -88,10 +88,14 @@ func sessionSettings(o Options) map[string]string {
 		"search_path":                         "pg_catalog",
 		"standard_conforming_strings":         "on",
 		"default_transaction_read_only":       "off",
-		"client_encoding":                     "UTF8",
-		"datestyle":                           "ISO, MDY",
-		"intervalstyle":                       "postgres",
-		"extra_float_digits":                  "3",
+		// A client that is gone without a word is noticed in a minute: its locks, the run lock too, must not stay.
+		"tcp_keepalives_idle":     "30",
+		"tcp_keepalives_interval": "10",
+		"tcp_keepalives_count":    "3",
+		"client_encoding":         "UTF8",
+		"datestyle":               "ISO, MDY",
+		"intervalstyle":           "postgres",
+		"extra_float_digits":      "3",
 	}
 	if o.ReadOnly {
 		m["default_transaction_read_only"] = "on"
@@ -112,6 +116,7 @@ func open(ctx context.Context, a Address, o Options, side string) (*Session, err
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = connectTimeout
 	}
+	c.DialFunc = dial
 	for k, v := range sessionSettings(o) {
 		c.RuntimeParams[k] = v
 	}
@@ -136,13 +141,27 @@ func open(ctx context.Context, a Address, o Options, side string) (*Session, err
 		return nil, fmt.Errorf("%s: read the server's version: %w", side, err)
 	}
 	s.version = pgver.Version(num)
-	if s.version.Has(pgver.TransactionTimeout) {
-		if _, err := conn.Exec(ctx, "set transaction_timeout = 0"); err != nil {
-			_ = conn.Close(context.WithoutCancel(ctx))
-			return nil, fmt.Errorf("%s: switch off transaction_timeout: %w", side, err)
-		}
+	if err := s.switchOffTimeouts(ctx); err != nil {
+		_ = conn.Close(context.WithoutCancel(ctx))
+		return nil, fmt.Errorf("%s: %w", side, err)
 	}
 	return s, nil
+}
+
+// switchOffTimeouts does it for those that older servers would refuse in the startup packet.
+func (s *Session) switchOffTimeouts(ctx context.Context) error {
+	for _, t := range []struct {
+		name string
+		from pgver.Feature
+	}{{"idle_session_timeout", pgver.IdleSessionTimeout}, {"transaction_timeout", pgver.TransactionTimeout}} {
+		if !s.version.Has(t.from) {
+			continue
+		}
+		if _, err := s.conn.Exec(ctx, "set "+t.name+" = 0"); err != nil {
+			return fmt.Errorf("switch off %s: %w", t.name, err)
+		}
+	}
+	return nil
 }
 
 // Version returns the server's version.
@@ -237,28 +256,33 @@ func (s *Session) InTransaction(ctx context.Context, f func() error) error {
 		return err
 	}
 	if err := f(); err != nil {
-		s.Rollback()
+		_ = s.Rollback() // the cause is what counts; nobody's work waits for these locks
 		return err
 	}
 	if _, err := s.Exec(ctx, "commit"); err != nil {
-		s.Rollback()
+		_ = s.Rollback()
 		return err
 	}
 	return nil
 }
 
-// Rollback ends the open transaction whatever happened to the caller's context; if even that fails the
-// connection is closed, and the server rolls back by itself.
-func (s *Session) Rollback() {
-	if s.conn.IsClosed() || s.conn.PgConn().TxStatus() == 'I' {
-		return
+// Rollback ends the open transaction whatever happened to the caller's context. An error means that the server
+// did not acknowledge it: the connection is closed then, which a server that cannot be reached does not notice.
+func (s *Session) Rollback() error {
+	if s.conn.IsClosed() {
+		return errors.New("the connection is lost")
+	}
+	if s.conn.PgConn().TxStatus() == 'I' {
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	if _, err := s.conn.Exec(ctx, "rollback"); err != nil {
 		_ = s.conn.PgConn().Conn().Close()
 		_ = s.conn.Close(ctx)
+		return err
 	}
+	return nil
 }
 
 // normalise makes one error of the two a cancelled context can give: with a cancel request the server

@@ -45,6 +45,7 @@ var (
 	PublishPartitioned    = Feature{13, "a partitioned root may stand in a publication"}
 	SlotWALStatus         = Feature{13, "pg_replication_slots tells wal_status and safe_wal_size"}
 	ProgressCopy          = Feature{14, "pg_stat_progress_copy tells the bytes of a running first copy"}
+	IdleSessionTimeout    = Feature{14, "idle_session_timeout exists and ends sessions that wait"}
 	SubscriptionStreaming = Feature{14, "a large transaction can be streamed before its commit; the option binary exists"}
 	SubscriptionStats     = Feature{15, "pg_stat_subscription_stats counts the errors of apply and sync"}
 	DisableOnError        = Feature{15, "subscriptions have disable_on_error and SKIP"}

@@ -34,6 +34,9 @@ func Abort(ctx context.Context, c Config) error {
 		if err := r.refuseReleased(ctx); err != nil {
 			return err
 		}
+		if err := r.refuseDropped(ctx); err != nil {
+			return err
+		}
 		// Half undone, the journal's records are no longer true: only abort may go on from here.
 		if err := r.journal.Record(ctx, journal.Aborting, "", "", nil); err != nil {
 			return err
@@ -59,6 +62,27 @@ func (r *run) refuseReleased(ctx context.Context) error {
 	}
 	return plan.Fail(plan.KindPastReturn, "finish with pgleap cutover and pgleap finalize; if the target really is to be thrown away, drop its database by hand",
 		"run %s was released: clients may have written to the target, and abort would remove all of it", r.Run)
+}
+
+// refuseDropped: a run that was ready for its switch and has no schema pgleap on the source any more may have
+// been switched, released, and its fence dropped by hand before that could be written down.
+func (r *run) refuseDropped(ctx context.Context) error {
+	done, err := r.journal.Stages(ctx)
+	if err != nil || !done[plan.StageFinish] {
+		return err
+	}
+	if aborting, err := r.journal.Has(ctx, journal.Aborting); err != nil || aborting {
+		return err
+	}
+	var there bool
+	if err := r.source.QueryRow(ctx, `select to_regnamespace('pgleap') is not null`).Scan(&there); err != nil {
+		return fmt.Errorf("look for schema pgleap on the source: %w", err)
+	}
+	if there {
+		return nil
+	}
+	return plan.Fail(plan.KindDrift, "if no client ever wrote to the target, drop its database and begin anew with an empty one",
+		"schema pgleap was dropped from the source by hand; whether the target was released cannot be told, and abort would remove all that is on it")
 }
 
 // errAborting refuses to walk on a run that an abort has begun to take back.
@@ -123,7 +147,7 @@ func (r *run) undo(ctx context.Context, stage plan.StageID, s plan.Step) error {
 func (c Config) abortSource(ctx context.Context) error {
 	r := &run{Config: c}
 	defer r.close()
-	s, err := c.OpenSource(ctx)
+	s, err := pg.OpenSource(ctx, c.Source, c.forLock())
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 		Findings: plan.Check(source, target, o),
 		Stages: []plan.Stage{
 			definitions(run, source, entries),
-			pgsync.Publish(run, source, target, sel, o),
+			withFilenodes(run, source.Version, pgsync.Publish(run, source, target, sel, o)),
 			pgsync.Subscribe(run, target, sel),
 			finish(run, sel, entries),
 			cutover.Stage(sel, sequences.ReadStatement(source.Version), o, schema.DeferredSteps(entries)),

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"pgleap/cutover"
 	"pgleap/internal/catalog"
 	"pgleap/internal/journal"
 	"pgleap/plan"
@@ -49,7 +50,12 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 		return r.carrier().Prepare(ctx)
 	case callCompare:
 		return r.compare(ctx)
+	case callFilenodes:
+		return r.rememberFilenodes(ctx, s)
 	case callLateSequences:
+		if err := r.lateDefinitions(ctx); err != nil {
+			return err
+		}
 		return r.lateSequences(ctx)
 	}
 	return fmt.Errorf("the plan names a part that this pgleap does not have: %q", name)
@@ -82,11 +88,25 @@ func (r *run) lateSequences(ctx context.Context) error {
 	}
 	for _, l := range late {
 		r.emit(plan.Event{
-			Kind: plan.EventNote, Stage: plan.StageRelease, Data: map[string]any{"sequence": l.Name, "values": l.Values},
-			Message: fmt.Sprintf("%d values of sequence %s were fetched on the old server after the switch: look for them among the new rows, the new server may have given them out too; a client is still connected to the old one (--sequence-margin leaves a gap for this)", l.Values, l.Name),
+			Kind: plan.EventNote, Stage: plan.StageRelease, Data: map[string]any{"sequence": l.Name, "values": l.Values, "moved": l.Moved},
+			Message: fmt.Sprintf("%s: look for its values among the new rows, the new server may have given them out too; a client is still connected to the old one (--sequence-margin leaves a gap for this)", l),
 		})
 	}
 	return nil
+}
+
+// lateDefinitions tells of a table that came into being in a transaction that was open during the switch.
+func (r *run) lateDefinitions(ctx context.Context) error {
+	if r.definitions == "" { // another process made the switch
+		return nil
+	}
+	stage, _ := r.plan.Stage(plan.StageSwitch)
+	step, _ := stage.Step(cutover.StepUnchanged)
+	now, err := cutover.Definitions(ctx, r.source, step.Do.SQL)
+	if err == nil && now != r.definitions {
+		r.emit(plan.Event{Kind: plan.EventNote, Stage: plan.StageRelease, Message: "a table, column or sequence was created, changed or dropped on the old server in a transaction that was open during the switch: it is not fenced, and what is in it is not on the new server"})
+	}
+	return err
 }
 
 // clear takes everything that was loaded off the target again.

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,7 +34,13 @@ func Cutover(ctx context.Context, c Config) error {
 	if err := r.errAborting(ctx); err != nil {
 		return err
 	}
-	r.Options.MaxWriteStall, r.Options.SequenceMargin = c.Options.MaxWriteStall, c.Options.SequenceMargin
+	// The plan's own values stand unless the operator gave others for this cutover.
+	if c.Options.MaxWriteStall > 0 {
+		r.Options.MaxWriteStall = c.Options.MaxWriteStall
+	}
+	if c.Options.SequenceMargin >= 0 {
+		r.Options.SequenceMargin = c.Options.SequenceMargin
+	}
 	done, err := r.journal.Stages(ctx)
 	if err != nil {
 		return err
@@ -48,6 +55,9 @@ func Cutover(ctx context.Context, c Config) error {
 	released := done[plan.StageSwitch]
 	r.Emit = watchRelease(r.Emit, &released)
 	err = r.up(ctx, plan.StageTeardown)
+	if errors.Is(err, pgsync.ErrNoSlot) && !released {
+		return plan.Fail(plan.KindNotReady, "pgleap abort, then pgleap sync", "what was written since cannot come any more: %w", err)
+	}
 	if err != nil && released && plan.KindOf(err) != plan.KindPastReturn {
 		return plan.Fail(plan.KindPastReturn, "the target takes the writes and the source stays fenced; mend the cause, then run pgleap cutover again, it goes on from here", "%w", err)
 	}
@@ -78,6 +88,9 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	}
 	var definitions string
 	if !fenced {
+		if err := r.stillFenced(ctx); err != nil {
+			return err
+		}
 		step, _ := stage.Step(cutover.StepUnchanged)
 		if definitions, err = cutover.Definitions(ctx, r.source, step.Do.SQL); err != nil {
 			return err
@@ -108,6 +121,7 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		},
 	}
 	result, err := w.Do(ctx)
+	r.definitions = definitions
 	if err != nil {
 		if plan.KindOf(err) == plan.KindNotSwitched {
 			r.recordUndone(err)
@@ -116,6 +130,17 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	}
 	r.switched = result
 	return r.journal.Record(context.WithoutCancel(ctx), journal.Released, stage.ID, "", result)
+}
+
+// stillFenced refuses to begin anew when the target was released and the fence is gone: clients may write to
+// both servers, and a second switch would set the target's sequences back.
+func (r *run) stillFenced(ctx context.Context) error {
+	released, err := r.journal.Has(ctx, journal.Released)
+	if err != nil || !released {
+		return err
+	}
+	return plan.Fail(plan.KindPastReturn, "the target is the truth: keep every client off the old server, compare what was written to it since, and end the run by hand (drop subscription, slot, publication and schema pgleap)",
+		"run %s was released, but the fence is gone from the source: somebody dropped it by hand", r.Run)
 }
 
 // recordUndone leaves a trace of an attempt that was taken back; without the target there is none.
@@ -141,71 +166,3 @@ func (r *run) fenced(ctx context.Context, stage plan.Stage) (bool, error) {
 type loader struct{ *run }
 
 func (l loader) OpenTarget(ctx context.Context) (*pg.Target, error) { return l.openLoader(ctx) }
-
-// gateLag is the lag, in bytes of WAL, above which a switch is not begun: the drain would eat the budget.
-const gateLag = 8 << 20
-
-// gateWait is how long the gate waits for the target to come near.
-const gateWait = 2 * time.Minute
-
-// gate refuses a switch that cannot succeed, before anybody has to wait for it.
-func (r *run) gate(ctx context.Context) error {
-	if err := r.compareSoon(ctx); err != nil {
-		return err
-	}
-	var prepared int
-	if err := r.source.QueryRow(ctx, `select count(*) from pg_prepared_xacts where database = current_database()`).Scan(&prepared); err != nil {
-		return fmt.Errorf("look for prepared transactions: %w", err)
-	}
-	if prepared > 0 {
-		return plan.Fail(plan.KindNotReady, "commit or roll them back: select gid, owner, prepared from pg_prepared_xacts", "%d prepared transactions are open on the source: they hold locks that the fence would wait for", prepared)
-	}
-	limited, cancel := context.WithTimeout(ctx, gateWait)
-	defer cancel()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		reason, err := r.notReady(ctx)
-		if err != nil || reason == "" {
-			return err
-		}
-		r.emit(plan.Event{Kind: plan.EventWaiting, Stage: plan.StageSwitch, Message: reason})
-		select {
-		case <-limited.Done():
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return plan.Fail(plan.KindNotReady, "see pgleap status; run pgleap cutover again when the target has caught up", "%s", reason)
-		case <-tick.C:
-		}
-	}
-}
-
-// notReady says what stands in the way of a switch right now, or "".
-func (r *run) notReady(ctx context.Context) (string, error) {
-	w, err := pgsync.ReadWorker(ctx, r.target, r.Run)
-	if err != nil {
-		return "", err
-	}
-	if !w.Exists || !w.Enabled || w.PID == nil {
-		return w.Trouble(), nil
-	}
-	states, err := pgsync.Tables(ctx, r.target, r.Run)
-	if err != nil {
-		return "", err
-	}
-	if ready, _ := pgsync.Progress(states, nil); ready != len(r.sel.Published)+1 {
-		return fmt.Sprintf("%d of %d tables are ready", ready, len(r.sel.Published)+1), nil
-	}
-	lag, err := pgsync.ReadLag(ctx, r.source, r.Run)
-	if err != nil {
-		return "", err
-	}
-	if !lag.Active {
-		return "the slot is not in use: the target does not receive anything", nil
-	}
-	if lag.Bytes > gateLag {
-		return fmt.Sprintf("the target is %s behind, more than %s: the drain would take too long", plan.HumanBytes(lag.Bytes), plan.HumanBytes(gateLag)), nil
-	}
-	return "", nil
-}

@@ -67,6 +67,9 @@ func (c Config) OpenTarget(ctx context.Context) (*pg.Target, error) {
 	return pg.OpenTarget(ctx, c.Target, pg.Options{Verb: c.Verb, Log: c.Log})
 }
 
+// forLock are the options of a session that is to hold the run lock.
+func (c Config) forLock() pg.Options { return pg.Options{Verb: c.Verb + journal.LockMark, Log: c.Log} }
+
 // run is an upgrade whose lock we hold.
 type run struct {
 	Config
@@ -77,7 +80,8 @@ type run struct {
 	plan    plan.Plan
 	sel     plan.Selection
 
-	switched cutover.Result // of the switch that this process made
+	switched    cutover.Result // of the switch that this process made
+	definitions string         // of the source, as the switch found them
 }
 
 // open connects to both sides and takes the run lock on each.
@@ -102,11 +106,11 @@ func (c Config) open(ctx context.Context) (*run, error) {
 
 // lock takes the run lock on both sides, on sessions of their own.
 func (r *run) lock(ctx context.Context) error {
-	s, err := r.OpenSource(ctx)
+	s, err := pg.OpenSource(ctx, r.Source, r.forLock())
 	if err != nil {
 		return err
 	}
-	t, err := r.OpenTarget(ctx)
+	t, err := pg.OpenTarget(ctx, r.Target, r.forLock())
 	if err != nil {
 		s.Close()
 		return err

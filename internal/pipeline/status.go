@@ -274,7 +274,7 @@ func (r *run) diagnose(ctx context.Context, w pgsync.Worker, text string, st *St
 		return Problem{Critical, text, "pgleap abort, then pgleap sync"}, nil
 	}
 	if !w.Enabled {
-		return Problem{Critical, text, "alter subscription " + r.Run.Object() + " enable (on the target), or pgleap sync"}, nil
+		return Problem{Critical, text, w.Enable()}, nil
 	}
 	if p, found, err := r.differing(ctx, st); err != nil || found {
 		return p, err
@@ -288,7 +288,7 @@ func (r *run) diagnose(ctx context.Context, w pgsync.Worker, text string, st *St
 	}
 	if r.target.Version().Has(pgver.ConflictCounters) {
 		var exists int64
-		if err := r.target.QueryRow(ctx, `select confl_insert_exists + confl_multiple_unique_conflicts from pg_stat_subscription_stats where subname = $1`, r.Run.Object()).Scan(&exists); err == nil && exists > 0 {
+		if err := r.target.QueryRow(ctx, `select confl_insert_exists + confl_multiple_unique_conflicts from pg_stat_subscription_stats where subid = (select oid from pg_subscription where subname = $1 and subdbid = (select oid from pg_database where datname = current_database()))`, r.Run.Object()).Scan(&exists); err == nil && exists > 0 {
 			return Problem{Critical, fmt.Sprintf("%s. %d rows came that are on the target already: somebody else writes to it", text, exists), "find the writer, remove the rows it made (the target's log names key and table); the apply goes on by itself"}, nil
 		}
 	}

@@ -41,6 +41,11 @@ func (r *run) up(ctx context.Context, until plan.StageID) error {
 }
 
 func (r *run) stage(ctx context.Context, stage plan.Stage) error {
+	for _, l := range r.locks {
+		if err := l.Held(ctx); err != nil {
+			return err
+		}
+	}
 	started := time.Now()
 	r.emit(plan.Event{Kind: plan.EventStage, Stage: stage.ID, Message: stage.Title})
 	walk := r.steps
@@ -49,6 +54,9 @@ func (r *run) stage(ctx context.Context, stage plan.Stage) error {
 	}
 	if err := walk(ctx, stage); err != nil {
 		return err
+	}
+	if stage.ID == plan.StageSwitch { // the point of no return is passed: an interrupt is acknowledged and ignored
+		ctx = context.WithoutCancel(ctx)
 	}
 	if stage.ID != plan.StageFinalize { // it drops the journal itself
 		r.point(string(stage.ID) + ".done")

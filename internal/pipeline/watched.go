@@ -70,8 +70,8 @@ func (r *run) lookForBlockers(ctx context.Context, step plan.StepID) (last []pg.
 	}
 }
 
-// compareSoon is compare for the gate of the switch: where somebody's lock keeps the definitions from being
-// read for as long as writes may stand still, the switch would not get its own locks either.
+// compareSoon is compare and stillFit for the gate of the switch: where somebody's lock keeps the definitions
+// from being read for as long as writes may stand still, the switch would not get its own locks either.
 func (r *run) compareSoon(ctx context.Context) error {
 	limit := fmt.Sprintf("set lock_timeout = '%dms'", r.Options.MaxWriteStall.Milliseconds())
 	for _, s := range []*pg.Session{r.source.Session, r.target.Session} {
@@ -79,7 +79,12 @@ func (r *run) compareSoon(ctx context.Context) error {
 			return fmt.Errorf("limit the wait for locks: %w", err)
 		}
 	}
-	blockers, err := r.watched(ctx, "", func() error { return r.compare(ctx) })
+	blockers, err := r.watched(ctx, "", func() error {
+		if err := r.compare(ctx); err != nil {
+			return err
+		}
+		return r.stillFit(ctx)
+	})
 	if pg.Code(err) == pg.CodeLockTimeout {
 		text, fix := "", "run pgleap cutover again when the cause is gone"
 		for _, b := range blockers {

@@ -1,0 +1,193 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"pgleap/cutover"
+	"pgleap/internal/catalog"
+	"pgleap/plan"
+	pgsync "pgleap/sync"
+)
+
+// gateLag is the lag, in bytes of WAL, above which a switch is not begun: the drain would eat the budget.
+const gateLag = 8 << 20
+
+// gateWait is how long the gate waits for the target to come near.
+const gateWait = 2 * time.Minute
+
+// gate refuses a switch that cannot succeed, or would lose something, before anybody has to wait for it.
+func (r *run) gate(ctx context.Context) error {
+	if err := r.compareSoon(ctx); err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, gateWait)
+	defer cancel()
+	var locked time.Time // since when the apply worker waits for somebody's lock
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		o, err := r.notReady(ctx)
+		if err != nil || o.reason == "" {
+			return err
+		}
+		r.emit(plan.Event{Kind: plan.EventWaiting, Stage: plan.StageSwitch, Message: o.reason})
+		switch {
+		case !o.locked:
+			locked = time.Time{}
+		case locked.IsZero():
+			locked = time.Now()
+		case time.Since(locked) > r.Options.MaxWriteStall:
+			return plan.Fail(plan.KindNotSwitched, o.fix, "the switch was not begun, writes were never stopped: nothing was applied for %s (--max-write-stall): %s",
+				plan.HumanDuration(r.Options.MaxWriteStall), o.reason)
+		}
+		select {
+		case <-limited.Done():
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return plan.Fail(plan.KindNotReady, o.fix, "%s", o.reason)
+		case <-tick.C:
+		}
+	}
+}
+
+// obstacle stands in the way of a switch, and may go by itself. Without a reason there is none.
+type obstacle struct {
+	reason, fix string
+	locked      bool // it is somebody's lock on the target: as long as writes may stand still is long enough to wait for it
+}
+
+const fixLater = "see pgleap status; run pgleap cutover again when the target has caught up"
+
+// notReady says what stands in the way of a switch right now.
+func (r *run) notReady(ctx context.Context) (o obstacle, err error) {
+	w, err := pgsync.ReadWorker(ctx, r.target, r.Run)
+	if err != nil {
+		return o, err
+	}
+	if !w.Exists || !w.Enabled || w.PID == nil {
+		return obstacle{reason: w.Trouble(), fix: fixLater}, nil
+	}
+	states, err := pgsync.Tables(ctx, r.target, r.Run)
+	if err != nil {
+		return o, err
+	}
+	if ready, _ := pgsync.Progress(states, nil); ready != len(r.sel.Published)+1 {
+		return obstacle{reason: fmt.Sprintf("%d of %d tables are ready", ready, len(r.sel.Published)+1), fix: fixLater}, nil
+	}
+	blockers, err := cutover.ApplyBlockers(ctx, r.target, r.Run)
+	if err != nil {
+		return o, err
+	}
+	if len(blockers) > 0 {
+		return obstacle{
+			locked: true,
+			reason: "on the target the apply worker waits for a lock, so the drain could not end: " + blockers[0].String(),
+			fix:    fmt.Sprintf("let that transaction end, or end it on the target with: select pg_terminate_backend(%d); then run pgleap cutover again", blockers[0].PID),
+		}, nil
+	}
+	lag, err := pgsync.ReadLag(ctx, r.source, r.Run)
+	if err != nil {
+		return o, err
+	}
+	if !lag.Active {
+		return obstacle{reason: "the slot is not in use: the target does not receive anything", fix: fixLater}, nil
+	}
+	if lag.Bytes > gateLag {
+		return obstacle{reason: fmt.Sprintf("the target is %s behind, more than %s: the drain would take too long", plan.HumanBytes(lag.Bytes), plan.HumanBytes(gateLag)), fix: fixLater}, nil
+	}
+	return o, nil
+}
+
+// stillFit refuses when something has come up on the source since the run was begun that replication does not
+// carry, whatever the definitions say.
+func (r *run) stillFit(ctx context.Context) error {
+	if err := r.stillPublished(ctx); err != nil {
+		return err
+	}
+	if err := r.filenodesUnchanged(ctx, r.source); err != nil {
+		return err
+	}
+	return r.recheck(ctx)
+}
+
+// stillPublished: a table that was dropped and made again has the same definition, and is in no publication.
+func (r *run) stillPublished(ctx context.Context) error {
+	rows, err := r.source.Query(ctx, `select n.nspname, c.relname from pg_publication p cross join lateral pg_get_publication_tables(p.pubname) t
+join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace where p.pubname = $1`, r.Run.Object())
+	if err != nil {
+		return fmt.Errorf("read the publication: %w", err)
+	}
+	published := map[plan.Name]bool{}
+	var n plan.Name
+	if _, err := pgx.ForEachRow(rows, []any{&n.Schema, &n.Name}, func() error {
+		published[n] = true
+		return nil
+	}); err != nil {
+		return fmt.Errorf("read the publication: %w", err)
+	}
+	var missing []string
+	for _, t := range r.sel.Published {
+		if !published[t.Name] {
+			missing = append(missing, plan.OneLine(t.Name.String()))
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return plan.Fail(plan.KindDrift, "begin anew: pgleap abort, then pgleap sync",
+		"%d tables of the source are not in publication %s any more, so their rows did not reach the target (somebody took them out, or dropped them and made them again): %s",
+		len(missing), r.Run.Object(), someOf(missing))
+}
+
+// gateChecks are the checks that are made again at the gate: they tell of what would be lost, or would stop
+// apply. The others are about the start of a run.
+var gateChecks = []string{"selection", "selection-fks", "prepared-transactions", "replica-identity", "identity-full", "large-objects", "with-oids", "extension-data"}
+
+// recheck judges the source as it is now. What was a warning when the run was begun is not told again.
+func (r *run) recheck(ctx context.Context) error {
+	source, err := catalog.Read(ctx, r.source, plan.Source, r.Run)
+	if err != nil {
+		return err
+	}
+	// One of another database holds no lock here; the slot, which would have waited for it, stands.
+	source.Prepared = slices.DeleteFunc(source.Prepared, func(p plan.PreparedTx) bool { return p.Database != source.Database })
+	var blockers []plan.Finding
+	for _, f := range plan.Check(source, r.plan.Target, r.plan.Options) {
+		switch {
+		case !slices.Contains(gateChecks, f.Check):
+		case f.Severity == plan.Blocker:
+			blockers = append(blockers, f)
+		case !slices.ContainsFunc(r.plan.Findings, func(p plan.Finding) bool { return p.Check == f.Check && p.Object == f.Object }):
+			r.emit(plan.Event{Kind: plan.EventNote, Stage: plan.StageSwitch, Message: "new since the run was begun: " + findingLine(f)})
+		}
+	}
+	if len(blockers) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	for i, f := range blockers {
+		if i == 20 {
+			fmt.Fprintf(&b, "\n  and %d more", len(blockers)-i)
+			break
+		}
+		b.WriteString("\n  " + findingLine(f))
+	}
+	return plan.Fail(plan.KindNotReady, "mend it on the source, then run pgleap cutover again; see also pgleap check",
+		"the switch was not begun, writes were never stopped: since the run was begun this has come up on the source:%s", b.String())
+}
+
+// findingLine is a finding with its way out, in a line.
+func findingLine(f plan.Finding) string {
+	mend := f.Fix
+	if f.SQL != "" {
+		mend += ": " + f.SQL
+	}
+	return plan.OneLine(f.Check + ": " + strings.ReplaceAll(f.Problem, "\n", "; ") + ". Mend: " + mend)
+}

@@ -28,6 +28,8 @@ type Switch struct {
 	Budget    time.Duration
 	Connect   Connector
 	Sequences func(source *pg.Source, target *pg.Target) Sequences
+	// Unchanged is asked behind the locks too: what the definitions alone do not tell.
+	Unchanged func(ctx context.Context, source pg.Querier) error
 	// Definitions is what StepUnchanged read before the catalogs were compared.
 	Definitions string
 	Deferred    []plan.Step // of the stage's deferred steps those that are not recorded yet
@@ -164,7 +166,10 @@ func (w *Switch) drain(ctx context.Context, s *sessions, r *Result, marked func(
 			return nil
 		}
 		if err == nil && time.Since(looked) > applyLook {
-			stuck.blockers, err = applyBlockers(ctx, s.watch, w.Run)
+			var now []pg.Blocker
+			if now, err = applyBlockers(ctx, s.watch, w.Run); err == nil { // a look that the deadline cut knows less than the last
+				stuck.blockers = now
+			}
 			looked = time.Now()
 		}
 		if stuck.err = err; err == nil {
@@ -196,10 +201,13 @@ func applyBlockers(ctx context.Context, t *pg.Target, run plan.RunID) ([]pg.Bloc
 // that came in between would not be fenced. Behind the locks no table of ours can change any more.
 func (w *Switch) unchanged(ctx context.Context, q pg.Querier) error {
 	now, err := Definitions(ctx, q, w.sql(StepUnchanged))
-	if err == nil && now != w.Definitions {
-		err = errors.New("a table, column or sequence was created, changed or dropped on the source in the last moment: the definitions must stand still during a cutover")
+	if err != nil {
+		return err
 	}
-	return err
+	if now != w.Definitions {
+		return errors.New("a table, column or sequence was created, changed or dropped on the source in the last moment: the definitions must stand still during a cutover")
+	}
+	return w.Unchanged(ctx, q)
 }
 
 // Definitions reads the fingerprint of the source's tables, columns and sequences by the step's statement.

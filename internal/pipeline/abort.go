@@ -64,8 +64,9 @@ func (r *run) refuseReleased(ctx context.Context) error {
 		"run %s was released: clients may have written to the target, and abort would remove all of it", r.Run)
 }
 
-// refuseDropped: a run that was ready for its switch and has no schema pgleap on the source any more may have
-// been switched, released, and its fence dropped by hand before that could be written down.
+// refuseDropped: a run that was ready for its switch, and has its slot but no schema pgleap on the source any
+// more, may have been switched, released, and its fence dropped by hand before that could be written down. An
+// abort of the source alone leaves neither.
 func (r *run) refuseDropped(ctx context.Context) error {
 	done, err := r.journal.Stages(ctx)
 	if err != nil || !done[plan.StageFinish] {
@@ -74,11 +75,12 @@ func (r *run) refuseDropped(ctx context.Context) error {
 	if aborting, err := r.journal.Has(ctx, journal.Aborting); err != nil || aborting {
 		return err
 	}
-	var there bool
-	if err := r.source.QueryRow(ctx, `select to_regnamespace('pgleap') is not null`).Scan(&there); err != nil {
+	var dropped bool
+	if err := r.source.QueryRow(ctx, `select to_regnamespace('pgleap') is null and (exists (select from pg_replication_slots where slot_name = $1) or exists (select from pg_publication where pubname = $1))`,
+		r.Run.Object()).Scan(&dropped); err != nil {
 		return fmt.Errorf("look for schema pgleap on the source: %w", err)
 	}
-	if there {
+	if !dropped {
 		return nil
 	}
 	return plan.Fail(plan.KindDrift, "if no client ever wrote to the target, drop its database and begin anew with an empty one",

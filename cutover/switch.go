@@ -2,7 +2,6 @@ package cutover
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -42,22 +41,6 @@ type Switch struct {
 type Connector interface {
 	OpenSource(ctx context.Context) (*pg.Source, error)
 	OpenTarget(ctx context.Context) (*pg.Target, error)
-}
-
-// Result is what the switch measured, in milliseconds.
-type Result struct {
-	FenceLSN    string  `json:"fence_lsn"`
-	Repaired    bool    `json:"repaired,omitempty"` // the fence of an earlier, killed attempt stood already
-	Attempts    int     `json:"attempts"`
-	Tables      int     `json:"tables"`
-	LockMS      float64 `json:"lock_ms"`      // the last attempt's
-	MarkerMS    float64 `json:"marker_ms"`    // until the marker is committed
-	TriggersMS  float64 `json:"triggers_ms"`  // side by side with the next two
-	DrainMS     float64 `json:"drain_ms"`     // from the marker's commit until it is seen on the target
-	SequencesMS float64 `json:"sequences_ms"` // read and set
-	CommitMS    float64 `json:"commit_ms"`
-	StallMS     float64 `json:"stall_ms"` // from the first lock asked for to the release
-	Sequences   any     `json:"sequences"`
 }
 
 // sessions are opened and warmed before anybody waits.
@@ -272,23 +255,6 @@ func (w *Switch) released(r Result, sequences Sequences, started time.Time) (Res
 	w.Emit(plan.Event{Kind: plan.EventReleased, Stage: plan.StageSwitch, Message: "the target takes the writes", Data: r.data()})
 	w.point("released")
 	return r, nil
-}
-
-// String is the result in a line.
-func (r Result) String() string {
-	if r.Repaired {
-		return fmt.Sprintf("the fence stood already; drained again in %.0f ms", r.DrainMS)
-	}
-	return fmt.Sprintf("fence %.0f ms · drain %.0f ms · sequences %.0f ms · commit %.0f ms", r.LockMS+r.TriggersMS, r.DrainMS, r.SequencesMS, r.CommitMS)
-}
-
-// data is the result as an event carries it.
-func (r Result) data() map[string]any {
-	m := map[string]any{}
-	if text, err := json.Marshal(r); err == nil {
-		_ = json.Unmarshal(text, &m)
-	}
-	return m
 }
 
 // commitTimeout bounds a commit that is not answered: the network, or a synchronous standby that died.

@@ -1,0 +1,39 @@
+package cutover
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Result is what the switch measured, in milliseconds.
+type Result struct {
+	FenceLSN    string  `json:"fence_lsn"`
+	Repaired    bool    `json:"repaired,omitempty"` // the fence of an earlier, killed attempt stood already
+	Attempts    int     `json:"attempts"`
+	Tables      int     `json:"tables"`
+	LockMS      float64 `json:"lock_ms"`      // the last attempt's
+	MarkerMS    float64 `json:"marker_ms"`    // until the marker is committed
+	TriggersMS  float64 `json:"triggers_ms"`  // side by side with the next two
+	DrainMS     float64 `json:"drain_ms"`     // from the marker's commit until it is seen on the target
+	SequencesMS float64 `json:"sequences_ms"` // read and set
+	CommitMS    float64 `json:"commit_ms"`
+	StallMS     float64 `json:"stall_ms"` // from the first lock asked for to the release
+	Sequences   any     `json:"sequences"`
+}
+
+// String is the result in a line.
+func (r Result) String() string {
+	if r.Repaired {
+		return fmt.Sprintf("the fence stood already; drained again in %.0f ms", r.DrainMS)
+	}
+	return fmt.Sprintf("fence %.0f ms · drain %.0f ms · sequences %.0f ms · commit %.0f ms", r.LockMS+r.TriggersMS, r.DrainMS, r.SequencesMS, r.CommitMS)
+}
+
+// data is the result as an event carries it.
+func (r Result) data() map[string]any {
+	m := map[string]any{}
+	if text, err := json.Marshal(r); err == nil {
+		_ = json.Unmarshal(text, &m)
+	}
+	return m
+}

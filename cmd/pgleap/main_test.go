@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,7 +61,11 @@ func faultPoint(file, at string) func(string) {
 			}
 		}
 		if slices.Contains(strings.Split(os.Getenv(stopAt), ","), name) {
+			on := make(chan os.Signal, 1) // the stop comes a moment after the call: nothing may go on until then
+			signal.Notify(on, syscall.SIGCONT)
 			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			<-on
+			signal.Stop(on)
 		}
 		if count == n || name == at || at == killAtNew && !slices.Contains(seen, name) {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)

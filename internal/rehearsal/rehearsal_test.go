@@ -143,7 +143,8 @@ func TestOracleFails(t *testing.T) {
 		hooks  map[string]func(context.Context, *Stage) error
 		want   []string // must not hold
 	}{
-		{name: "fence left out", faults: "fence", want: []string{"R-SPLIT", "R-LOST"}},
+		// Whether a row is lost too depends on how long the subscription goes on to carry late writes over.
+		{name: "fence left out", faults: "fence", want: []string{"R-SPLIT"}},
 		{name: "sequences left out", faults: "sequences", want: []string{"R-SEQ", "R-DUP"}},
 		{
 			name: "row deleted on the target", want: []string{"R-HASH", "R-LOST"},

@@ -56,12 +56,10 @@ func Position(err error) int {
 
 // SQLSTATEs that decide something.
 const (
-	CodeDeadlock      = "40P01"
-	CodeLockTimeout   = "55P03"
-	CodeReadOnly      = "25006"
-	CodeDuplicate     = "42710"
-	CodeUndefined     = "42704"
-	CodePrivilege     = "42501"
-	CodeObjectInUse   = "55006"
-	CodeQueryCanceled = "57014"
+	CodeDeadlock    = "40P01"
+	CodeLockTimeout = "55P03"
+	CodeReadOnly    = "25006"
+	CodeUndefined   = "42704"
+	CodePrivilege   = "42501"
+	CodeObjectInUse = "55006"
 )

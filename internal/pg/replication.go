@@ -2,9 +2,7 @@ package pg
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -51,8 +49,6 @@ func (r *SourceReplication) PID() uint32 { return r.conn.PID() }
 // Close ends the session.
 func (r *SourceReplication) Close() { _ = r.conn.Close(context.Background()) }
 
-var slotName = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
-
 // CreateSlotStatement is the statement that CreateSlot sends. The old grammar is accepted by 10 to 18.
 func CreateSlotStatement(name string) string {
 	return fmt.Sprintf("CREATE_REPLICATION_SLOT %s LOGICAL pgoutput NOEXPORT_SNAPSHOT", name)
@@ -67,12 +63,4 @@ func (r *SourceReplication) CreateSlot(ctx context.Context, statement string) (S
 	}
 	lsn, err := pglogrepl.ParseLSN(res.ConsistentPoint)
 	return SourceLSN{lsn}, err
-}
-
-// ValidSlotName refuses what PostgreSQL would refuse, and what pglogrepl would not quote.
-func ValidSlotName(name string) error {
-	if !slotName.MatchString(name) {
-		return errors.New("a slot's name has 1 to 63 characters of a-z, 0-9 and _")
-	}
-	return nil
 }

@@ -140,16 +140,22 @@ func (r *run) compare(ctx context.Context) error {
 	if len(differences) == 0 {
 		return nil
 	}
+	return plan.Fail(plan.KindDrift, "make the same change on the other side (a new table also needs a new run: pgleap abort, then pgleap sync), then run the same command again",
+		"the definitions of the two sides differ in %d objects:%s", len(differences), listed(differences, differs))
+}
+
+// listed shows the first of many, each on a line of its own.
+func listed[T any](items []T, line func(T) string) string {
+	const most = 20
 	var b strings.Builder
-	for i, d := range differences {
-		if i == 20 {
-			fmt.Fprintf(&b, "\n  and %d more", len(differences)-i)
+	for i, item := range items {
+		if i == most {
+			fmt.Fprintf(&b, "\n  and %d more", len(items)-i)
 			break
 		}
-		fmt.Fprintf(&b, "\n  %s", differs(d))
+		b.WriteString("\n  " + line(item))
 	}
-	return plan.Fail(plan.KindDrift, "make the same change on the other side (a new table also needs a new run: pgleap abort, then pgleap sync), then run the same command again",
-		"the definitions of the two sides differ in %d objects:%s", len(differences), b.String())
+	return b.String()
 }
 
 // notYet names what is on the target only after the switch.

@@ -171,16 +171,8 @@ func (r *run) recheck(ctx context.Context) error {
 	if len(blockers) == 0 {
 		return nil
 	}
-	var b strings.Builder
-	for i, f := range blockers {
-		if i == 20 {
-			fmt.Fprintf(&b, "\n  and %d more", len(blockers)-i)
-			break
-		}
-		b.WriteString("\n  " + findingLine(f))
-	}
 	return plan.Fail(plan.KindNotReady, "mend it on the source, then run pgleap cutover again; see also pgleap check",
-		"the switch was not begun, writes were never stopped: since the run was begun this has come up on the source:%s", b.String())
+		"the switch was not begun, writes were never stopped: since the run was begun this has come up on the source:%s", listed(blockers, findingLine))
 }
 
 // findingLine is a finding with its way out, in a line.

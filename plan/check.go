@@ -11,7 +11,9 @@ type CheckInfo struct {
 	ID       string   `json:"id"`
 	Title    string   `json:"title"`
 	Severity Severity `json:"severity"` // the worst it can say
+	When     string   `json:"when"`     // P check and plan, S while syncing, C at the gate of the cutover, A after it
 	Why      string   `json:"why"`
+	Mend     string   `json:"mend"`
 }
 
 // check is one judgement: a pure function of what was read.
@@ -28,35 +30,37 @@ type input struct {
 	selectionError error
 }
 
-// checks is every check there is, in the order in which an operator would look.
-var checks = []check{
-	{CheckInfo{"direction", "The target is a newer major than the source", Blocker, "An older server cannot load what a newer one dumps. Swapped addresses are the most dangerous mistake there is."}, checkDirection},
-	{CheckInfo{"same-cluster", "Source and target are different servers", Blocker, "A subscription to its own server waits for itself for ever."}, checkSameCluster},
-	{CheckInfo{"recovery", "Neither server is a standby", Blocker, "A standby can neither be fenced nor written to."}, checkRecovery},
-	{CheckInfo{"wal-level", "The source writes logical WAL", Blocker, "Without wal_level = logical there is no logical replication slot. Changing it needs a restart."}, checkWALLevel},
-	{CheckInfo{"slot-headroom", "The source has free replication slots and walsenders", Blocker, "The subscription takes one of each, and every table that is being copied one more. Without them the copy retries for ever, in silence."}, checkSlotHeadroom},
-	{CheckInfo{"worker-headroom", "The target has free workers and origins", Blocker, "Without a worker a table is never copied; only the target's log tells."}, checkWorkerHeadroom},
-	{CheckInfo{"privileges", "The roles may do what the upgrade needs", Blocker, "A missing privilege would stop the upgrade half way."}, checkPrivileges},
-	{CheckInfo{"target-reaches-source", "The target can connect to the source", Blocker, "The subscription connects from the target's machine: its network, its DNS, its line in pg_hba.conf."}, checkReach},
-	{CheckInfo{"pg-dump", "A pg_dump that can read the source is at hand", Blocker, "Definitions travel through pg_dump, which refuses servers newer than itself."}, checkPgDump},
-	{CheckInfo{"target-empty", "The target database is empty", Blocker, "Rows and objects that are there already collide with those that arrive."}, checkTargetEmpty},
-	{CheckInfo{"target-read-only", "The target takes writes", Warning, "A database that is set read-only replicates, and then refuses the applications."}, checkTargetReadOnly},
-	{CheckInfo{"leftovers", "Nothing is left of another run", Blocker, "A slot that nobody reads keeps WAL until the disk is full; a fence that stayed refuses writes."}, checkLeftovers},
-	{CheckInfo{"encoding", "Both databases have the same encoding", Blocker, "Text that has no place in the target's encoding stops the copy."}, checkEncoding},
-	{CheckInfo{"locks", "The lock table of the source has room for the fence", Blocker, "The switch locks every table in one transaction."}, checkLocks},
-	{CheckInfo{"prepared-transactions", "No transaction is prepared", Blocker, "The slot's creation waits for every prepared transaction of the server, and so does the fence."}, checkPrepared},
-	{CheckInfo{"long-transactions", "No transaction is open for long", Warning, "The slot's creation waits for every open transaction that has written, in any database."}, checkTransactions},
-	{CheckInfo{"selection", "The selection can stand alone", Blocker, "A tree of tables cannot be torn apart, and a view needs its tables."}, checkSelection},
-	{CheckInfo{"selection-fks", "No foreign key leaves the selection", Blocker, "A foreign key to a table that is left out cannot be made on the target."}, checkSelectionFKs},
-	{CheckInfo{"replica-identity", "Every table can publish its updates and deletes", Blocker, "As soon as a table without replica identity is published, its UPDATEs and DELETEs fail on the source."}, checkReplicaIdentity},
-	{CheckInfo{"identity-full", "REPLICA IDENTITY FULL is affordable", Blocker, "The target searches the whole row; it needs an equality for each column, and without a fitting index it reads the whole table for each change."}, checkIdentityFull},
-	{CheckInfo{"large-objects", "There are no large objects", Blocker, "Logical replication does not carry large objects."}, checkLargeObjects},
-	{CheckInfo{"unlogged-tables", "There are no unlogged tables", Warning, "Changes of an unlogged table are not in the WAL, so they cannot be replicated."}, checkUnlogged},
-	{CheckInfo{"foreign-tables", "There are no foreign tables", Info, "Their rows are elsewhere: only the definition moves."}, checkForeignTables},
-	{CheckInfo{"with-oids", "No table is made WITH OIDS", Blocker, "The hidden column is gone from 12 on; its values would be lost."}, checkWithOIDs},
-	{CheckInfo{"extensions", "The target has the extensions", Blocker, "A missing extension takes everything with it that uses its types and functions."}, checkExtensions},
-	{CheckInfo{"extension-data", "Tables of extensions hold no rows of yours", Warning, "What belongs to an extension is neither dumped nor replicated: CREATE EXTENSION makes it anew, without what users have put into it."}, checkExtensionData},
-	{CheckInfo{"roles", "The target has the roles", Blocker, "Owners and grants need their roles; pg_dump does not carry roles."}, checkRoles},
+// checks is every check there is. One that has no run is made where its facts are, not here.
+var checks = slices.Concat(generalChecks, clusterChecks, definitionChecks, roleChecks, trialChecks)
+
+// generalChecks stand in the order in which an operator would look.
+var generalChecks = []check{
+	{CheckInfo{"direction", "The target is a newer major than the source", Blocker, "P", "An older server cannot load what a newer one dumps. Swapped addresses are the most dangerous mistake there is.", "Give the old server as --source and the new one as --target."}, checkDirection},
+	{CheckInfo{"same-cluster", "Source and target are different servers", Blocker, "P", "A subscription to its own server waits for itself for ever.", "Give the address of the new server as --target."}, checkSameCluster},
+	{CheckInfo{"recovery", "Neither server is a standby", Blocker, "P", "A standby can neither be fenced nor written to.", "Give the addresses of the primaries."}, checkRecovery},
+	{CheckInfo{"wal-level", "The source writes logical WAL", Blocker, "P", "Without wal_level = logical there is no logical replication slot. Changing it needs a restart.", "Set wal_level = logical (rds.logical_replication, cloudsql.logical_decoding) and restart the source."}, checkWALLevel},
+	{CheckInfo{"slot-headroom", "The source has free replication slots and walsenders", Blocker, "P", "The subscription takes one of each, and every table that is being copied one more. Without them the copy retries for ever, in silence.", "Raise max_replication_slots and max_wal_senders, and restart the source."}, checkSlotHeadroom},
+	{CheckInfo{"worker-headroom", "The target has free workers and origins", Blocker, "P", "Without a worker a table is never copied; only the target's log tells.", "Raise the setting that is named, and restart the target."}, checkWorkerHeadroom},
+	{CheckInfo{"privileges", "The roles may do what the upgrade needs", Blocker, "P", "A missing privilege would stop the upgrade half way.", "The exact GRANT is printed with each finding."}, checkPrivileges},
+	{CheckInfo{"target-reaches-source", "The target can connect to the source", Blocker, "P", "The subscription connects from the target's machine: its network, its DNS, its line in pg_hba.conf.", "Open the network, add the line to pg_hba.conf, or give the address as the target sees it with --source-from-target."}, checkReach},
+	{CheckInfo{"pg-dump", "A pg_dump that can read the source is at hand", Blocker, "P", "Definitions travel through pg_dump, which refuses servers newer than itself.", "Install the client programs of the new major, or name them with --pg-dump."}, checkPgDump},
+	{CheckInfo{"target-empty", "The target database is empty", Blocker, "P", "Rows and objects that are there already collide with those that arrive.", "Take an empty database."}, checkTargetEmpty},
+	{CheckInfo{"target-read-only", "The target takes writes", Warning, "P", "A database that is set read-only replicates, and then refuses the applications.", "Reset default_transaction_read_only on the target."}, checkTargetReadOnly},
+	{CheckInfo{"leftovers", "Nothing is left of another run", Blocker, "P", "A slot that nobody reads keeps WAL until the disk is full; a fence that stayed refuses writes.", "Go on with that run, take it back with pgleap abort, or drop what the finding names."}, checkLeftovers},
+	{CheckInfo{"encoding", "Both databases have the same encoding", Blocker, "P", "Text that has no place in the target's encoding stops the copy.", "Make the target's database with the source's encoding."}, checkEncoding},
+	{CheckInfo{"locks", "The lock table of the source has room for the fence", Blocker, "P", "The switch locks every table in one transaction.", "Raise max_locks_per_transaction and restart the source."}, checkLocks},
+	{CheckInfo{"prepared-transactions", "No transaction is prepared", Blocker, "PC", "The slot's creation waits for every prepared transaction of the server, and so does the fence.", "Commit them or roll them back."}, checkPrepared},
+	{CheckInfo{"long-transactions", "No transaction is open for long", Warning, "PC", "The slot's creation waits for every open transaction that has written, in any database.", "Let them end, or end them."}, checkTransactions},
+	{CheckInfo{"selection", "The selection can stand alone", Blocker, "PC", "A tree of tables cannot be torn apart, and a view needs its tables.", "Select or exclude what the finding names."}, checkSelection},
+	{CheckInfo{"selection-fks", "No foreign key leaves the selection", Blocker, "PC", "A foreign key to a table that is left out cannot be made on the target.", "Select the other table too, or exclude both."}, checkSelectionFKs},
+	{CheckInfo{"replica-identity", "Every table can publish its updates and deletes", Blocker, "PC", "As soon as a table without replica identity is published, its UPDATEs and DELETEs fail on the source.", "Let pgleap do it and put it back (--set-replica-identity), or give the table a key."}, checkReplicaIdentity},
+	{CheckInfo{"identity-full", "REPLICA IDENTITY FULL is affordable", Blocker, "PC", "The target searches the whole row; it needs an equality for each column, and without a fitting index it reads the whole table for each change.", "Use an index as replica identity, or add a primary key."}, checkIdentityFull},
+	{CheckInfo{"large-objects", "There are no large objects", Blocker, "PC", "Logical replication does not carry large objects.", "Copy them while writes stand still (--copy-in-switch), or move them into bytea columns."}, checkLargeObjects},
+	{CheckInfo{"unlogged-tables", "There are no unlogged tables", Warning, "P", "Changes of an unlogged table are not in the WAL, so they cannot be replicated.", "Copy them while writes stand still (--copy-in-switch), make them logged, or accept that they arrive empty."}, checkUnlogged},
+	{CheckInfo{"foreign-tables", "There are no foreign tables", Info, "P", "Their rows are elsewhere: only the definition moves.", "See that the new server reaches the remote one."}, checkForeignTables},
+	{CheckInfo{"with-oids", "No table is made WITH OIDS", Blocker, "PC", "The hidden column is gone from 12 on; its values would be lost.", "alter table … set without oids."}, checkWithOIDs},
+	{CheckInfo{"extensions", "The target has the extensions", Blocker, "P", "A missing extension takes everything with it that uses its types and functions.", "Install the extension's package on the target's machine."}, checkExtensions},
+	{CheckInfo{"extension-data", "Tables of extensions hold no rows of yours", Warning, "PC", "What belongs to an extension is neither dumped nor replicated: CREATE EXTENSION makes it anew, without what users have put into it.", "Copy the rows by hand, or take the table out of the extension."}, checkExtensionData},
 }
 
 // Checks describes every check, in the order in which they are made.
@@ -78,6 +82,9 @@ func Check(source, target Facts, o Options) []Finding {
 	in.selection, in.selectionError = Select(source, o)
 	var out []Finding
 	for _, c := range checks {
+		if c.run == nil {
+			continue
+		}
 		found := c.run(in)
 		for i := range found {
 			found[i].Check = c.ID

@@ -175,19 +175,3 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 
 // statement folds a statement into one line.
 func statement(s string) string { return OneLine(strings.Join(strings.Fields(s), " ")) }
-
-func checkRoles(in input) []Finding {
-	var out []Finding
-	for _, role := range in.source.RolesUsed {
-		if slices.Contains(in.target.Roles, role) {
-			continue
-		}
-		out = append(out, Finding{
-			Severity: Blocker, On: Target, Object: QuoteIdent(role),
-			Problem: "role " + ident(role) + " is missing on the target\non the source it owns something or has rights; definitions that name it would fail",
-			Fix:     "with the attributes and memberships that pg_dumpall --roles-only shows on the source",
-			SQL:     "create role " + QuoteIdent(role) + ";",
-		})
-	}
-	return out
-}

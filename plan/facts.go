@@ -47,6 +47,11 @@ type Facts struct {
 	Transactions  []Transaction `json:"transactions,omitempty"`   // open longer than a few seconds, of any database
 	ReachesSource *Reach        `json:"reaches_source,omitempty"` // target: tried for real
 	PgDump        *PgDump       `json:"pg_dump,omitempty"`        // source facts carry the program that was found
+
+	Cluster     ClusterFacts    `json:"cluster"`
+	Definitions DefinitionFacts `json:"definitions"`
+	RoleDetails RoleFacts       `json:"role_details"`
+	Trial       *TrialFacts     `json:"trial,omitempty"` // target
 }
 
 // Role is what the connected role may do on this server.

@@ -23,7 +23,7 @@ func (p Plan) Fingerprint() string {
 //     The checks judge these anew each time;
 //   - what our own walk changes: everything that stands on the target, leftovers, schema pgleap, replica
 //     identities, read-only settings;
-//   - words and speed: findings, titles, the tool's version, weights, the number of jobs.
+//   - words and speed: findings and their acceptance, titles, estimates, the tool's version, weights, the number of jobs.
 type planEssence struct {
 	Format  int
 	Run     RunID
@@ -80,7 +80,7 @@ var essentialSettings = []string{"wal_level"}
 
 func essence(p Plan) planEssence {
 	o := p.Options
-	o.Jobs, o.SlotTimeout = 0, 0
+	o.Jobs, o.SlotTimeout, o.Accept = 0, 0, nil
 	e := planEssence{Format: p.Format, Run: p.Run, Options: o, Source: essenceOfSource(p.Source), Target: essenceOfServer(p.Target)}
 	for _, s := range p.Stages {
 		e.Stages = append(e.Stages, essenceOfStage(s))

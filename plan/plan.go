@@ -107,6 +107,12 @@ type Step struct {
 	Undo    Action   `json:"undo,omitzero"`
 	Hazards []Hazard `json:"hazards,omitempty"`
 
+	// For readers; nothing of it is carried out.
+	Lock     string    `json:"lock,omitempty"`     // the strongest lock and on what, such as "SHARE ROW EXCLUSIVE on every table"; "" where it is none that anybody meets
+	Notice   string    `json:"notice,omitempty"`   // what production notices, in plain words; "" is nothing
+	Estimate *Estimate `json:"estimate,omitempty"` // how long it takes; nil where nothing is known
+	ByHand   string    `json:"by_hand,omitempty"`  // a psql script that does the step without pgleap, where Do has a Call
+
 	// Except names objects that a comparison of the catalogs leaves out, as "kind name".
 	Except []string `json:"except,omitempty"`
 
@@ -148,6 +154,20 @@ type Options struct {
 	SlotTimeout    time.Duration `json:"slot_timeout"`    // nanoseconds; how long the slot's creation may wait
 	Jobs           int           `json:"jobs"`            // parallel index builds and ANALYZE
 	SameMajor      bool          `json:"same_major,omitempty"`
+	Accept         []string      `json:"accept,omitempty"` // ids of checks whose warnings were read and accepted
+
+	// Repairs: what pgleap does itself only when it is told to.
+	SetReplicaIdentity bool `json:"set_replica_identity,omitempty"` // give tables a replica identity while they are published
+	Roles              bool `json:"roles,omitempty"`                // create missing roles, with memberships and passwords
+	Settings           bool `json:"settings,omitempty"`             // carry ALTER DATABASE … SET and ALTER ROLE … SET over
+	RefreshMatViews    bool `json:"refresh_matviews,omitempty"`     // once more, right before the switch
+	CopyInSwitch       bool `json:"copy_in_switch,omitempty"`       // what cannot be published, while writes stand still
+}
+
+// Estimate is how long something will take, and why we believe it.
+type Estimate struct {
+	Seconds float64 `json:"seconds"`
+	Basis   string  `json:"basis"` // such as "212 GB at 91 MB/s, measured"
 }
 
 // Plan is the whole upgrade: it can be printed, saved, compared and carried out.
@@ -160,6 +180,7 @@ type Plan struct {
 	Options  Options   `json:"options"`
 	Findings []Finding `json:"findings"`
 	Stages   []Stage   `json:"stages"`
+	Totals   *Totals   `json:"totals,omitempty"`
 }
 
 // Format is the version of the plan's encoding; a plan of another format is refused.
@@ -192,8 +213,9 @@ type Finding struct {
 	On       Side     `json:"on"`
 	Object   string   `json:"object,omitempty"`
 	Problem  string   `json:"problem"`
-	Fix      string   `json:"fix,omitempty"` // a sentence
-	SQL      string   `json:"sql,omitempty"` // statements to paste
+	Fix      string   `json:"fix,omitempty"`      // a sentence
+	SQL      string   `json:"sql,omitempty"`      // statements to paste
+	Accepted bool     `json:"accepted,omitempty"` // a warning that the operator accepted, by --accept
 }
 
 // Blocked tells whether a finding stops the upgrade.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +48,13 @@ func planFlags() []cli.Flag {
 		&cli.StringFlag{Name: "pg-dump", Usage: "the pg_dump to use: a `COMMAND` line (default: the newest that is found)"},
 		&cli.DurationFlag{Name: "slot-timeout", Value: 5 * time.Minute, Usage: "how long the slot's creation may wait for open transactions"},
 		&cli.IntFlag{Name: "jobs", Value: min(max(runtime.NumCPU(), 2), 8), Usage: "parallel index builds and ANALYZEs on the target"},
+		&cli.StringSliceFlag{Name: "accept", Usage: "warnings of these checks (`IDS`) were read and accepted; it is recorded in plan, journal and report"},
+		&cli.BoolFlag{Name: "set-replica-identity", Usage: "give tables without a usable replica identity one while they are published: a unique index, else FULL; put back at the end"},
+		&cli.BoolFlag{Name: "roles", Usage: "create the roles that are missing on the target, with memberships, and passwords where they can be read"},
+		&cli.BoolFlag{Name: "settings", Usage: "carry the settings of the database and of its roles over (ALTER DATABASE … SET, ALTER ROLE … SET)"},
+		&cli.BoolFlag{Name: "refresh-matviews", Usage: "refresh the materialized views once more at each cutover, before writes stop"},
+		&cli.BoolFlag{Name: "copy-in-switch", Usage: "copy what cannot be published while writes stand still: unlogged tables, tables without a usable identity, large objects"},
+		&cli.StringFlag{Name: "trial-load", Value: "auto", Usage: "load the definitions into a scratch database of the target for trial: auto, full, or none"},
 		marginFlag(),
 		stallFlag(),
 	}
@@ -88,12 +96,14 @@ func newSession(c *cli.Context, needTarget bool) (*session, error) {
 		level = slog.LevelDebug
 	}
 	s.Config = pipeline.Config{
-		Verb: s.verb, Tool: "pgleap " + version, PgDump: c.String("pg-dump"), Emit: s.printer.Event,
+		Verb: s.verb, Tool: "pgleap " + version, PgDump: c.String("pg-dump"), TrialLoad: pipeline.TrialLoad(c.String("trial-load")), Emit: s.printer.Event,
 		Log: slog.New(s.printer.LogHandler(level)), Point: point,
 		Options: plan.Options{
 			Schemas: list(c, "schemas"), Tables: list(c, "tables"), ExcludeTables: list(c, "exclude-tables"), AllTables: c.Bool("all-tables"),
 			SequenceMargin: c.Int64("sequence-margin"), MaxWriteStall: c.Duration("max-write-stall"), SlotTimeout: c.Duration("slot-timeout"),
-			Jobs: c.Int("jobs"), SameMajor: c.Bool("same-major"),
+			Jobs: c.Int("jobs"), SameMajor: c.Bool("same-major"), Accept: list(c, "accept"),
+			SetReplicaIdentity: c.Bool("set-replica-identity"), Roles: c.Bool("roles"), Settings: c.Bool("settings"),
+			RefreshMatViews: c.Bool("refresh-matviews"), CopyInSwitch: c.Bool("copy-in-switch"),
 		},
 	}
 	if err := s.addresses(c, needTarget); err != nil {
@@ -138,8 +148,24 @@ func (s *session) validate(c *cli.Context) error {
 	if c.IsSet("slot-timeout") && s.Options.SlotTimeout <= 0 {
 		return plan.Fail(plan.KindUsage, "give at least 1s", "--slot-timeout %s leaves no time to wait", s.Options.SlotTimeout)
 	}
+	if l := s.TrialLoad; l != "" && l != pipeline.TrialAuto && l != pipeline.TrialFull && l != pipeline.TrialNone {
+		return plan.Fail(plan.KindUsage, "give auto, full or none", "--trial-load %q is not known", string(l))
+	}
+	if err := accepted(s.Options.Accept); err != nil {
+		return err
+	}
 	if c.IsSet("jobs") && s.Options.Jobs < 1 {
 		return plan.Fail(plan.KindUsage, "give at least 1", "--jobs %d", s.Options.Jobs)
+	}
+	return nil
+}
+
+// accepted refuses what is not the id of a check that can warn.
+func accepted(ids []string) error {
+	for _, id := range ids {
+		if !slices.ContainsFunc(plan.Checks(), func(k plan.CheckInfo) bool { return k.ID == id }) {
+			return plan.Fail(plan.KindUsage, "pgleap explain lists the checks", "--accept %s: there is no such check", id)
+		}
 	}
 	return nil
 }

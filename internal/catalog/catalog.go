@@ -41,6 +41,7 @@ func Read(ctx context.Context, q pg.Querier, side plan.Side, run plan.RunID) (pl
 	steps := []func() error{
 		r.server, r.settings, r.role, r.schemas, r.relations, r.inheritance, r.columns, r.identity, r.views, r.sizes,
 		r.sequences, r.foreignKeys, r.extensions, r.roles, r.leftovers, r.sessions,
+		r.cluster, r.definitions, r.roleDetails,
 	}
 	if side == plan.Target {
 		steps = append(steps, r.target)

@@ -22,11 +22,23 @@ type Config struct {
 	Run              plan.RunID
 	Options          plan.Options
 	PgDump           string // a command line; "" searches
+	TrialLoad        TrialLoad
 	Emit             func(plan.Event)
 	Log              *slog.Logger
 	// Point is told at every instruction at which a test may want to die. Nil outside of tests.
 	Point func(name string)
 }
+
+// TrialLoad says how much of the definitions a check loads into a scratch database of the target.
+type TrialLoad string
+
+// TrialAuto loads everything where that is a matter of seconds, and each shape once where it is not. The
+// empty text is TrialNone.
+const (
+	TrialAuto TrialLoad = "auto"
+	TrialFull TrialLoad = "full"
+	TrialNone TrialLoad = "none"
+)
 
 func (c Config) emit(e plan.Event) {
 	if e.Time.IsZero() {

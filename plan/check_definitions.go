@@ -1,0 +1,4 @@
+package plan
+
+// definitionChecks are about definitions that the new server treats differently, or that replication does.
+var definitionChecks = []check{}

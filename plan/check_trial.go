@@ -1,0 +1,4 @@
+package plan
+
+// trialChecks judge what the trial load showed.
+var trialChecks = []check{}

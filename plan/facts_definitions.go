@@ -1,0 +1,4 @@
+package plan
+
+// DefinitionFacts are definitions that checks look at. All of it is volatile: the catalogs of both sides are compared object by object before the switch.
+type DefinitionFacts struct{}

@@ -1,0 +1,4 @@
+package plan
+
+// TrialFacts is what the trial load into a scratch database of the target showed. All of it is volatile.
+type TrialFacts struct{}

@@ -1,4 +1,9 @@
 package plan
 
 // TrialFacts is what the trial load into a scratch database of the target showed. All of it is volatile.
-type TrialFacts struct{}
+type TrialFacts struct {
+	Rates *Rates `json:"rates,omitempty"`
+}
+
+// Rates are speeds that were measured on the two servers, for the estimates.
+type Rates struct{}

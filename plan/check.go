@@ -88,6 +88,7 @@ func Check(source, target Facts, o Options) []Finding {
 		found := c.run(in)
 		for i := range found {
 			found[i].Check = c.ID
+			found[i].Accepted = found[i].Severity == Warning && slices.Contains(o.Accept, c.ID)
 		}
 		out = append(out, summarize(found)...)
 	}

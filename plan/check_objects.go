@@ -12,14 +12,34 @@ import (
 func checkReplicaIdentity(in input) []Finding {
 	var out []Finding
 	for _, r := range in.selection.Published {
-		if r.IdentityUsable && len(r.IdentityGenerated) == 0 {
+		if identityServes(r) {
+			continue
+		}
+		if repair, ok := identityRepairOf(in, r); ok {
+			out = append(out, repairedIdentity(in, r, repair))
 			continue
 		}
 		f := Finding{Severity: Blocker, On: Source, Object: r.Name.String(), Problem: identityProblem(in, r)}
 		f.Fix, f.SQL = identityFix(in, r)
+		if f.SQL != "" {
+			f.Fix += "; pgleap sync --set-replica-identity does it, and puts it back"
+		}
 		out = append(out, f)
 	}
 	return out
+}
+
+// repairedIdentity says what --set-replica-identity will do, and what that costs.
+func repairedIdentity(in input, r Relation, repair IdentityRepair) Finding {
+	f := Finding{
+		Severity: Info, On: Source, Object: r.Name.String(),
+		Problem: fmt.Sprintf("%s has no usable replica identity\npgleap gives it replica identity %s before it is published, and puts replica identity %s back at finalize and abort", said(r.Name), OneLine(repair.is), OneLine(repair.was)),
+	}
+	if repair.Full() {
+		f.Severity, f.Fix = Warning, "accept it where UPDATEs and DELETEs are few, or add a primary key"
+		f.Problem += "; " + fullCost(in, r)
+	}
+	return f
 }
 
 // identityProblem says why the table's identity does not serve, and what would happen.
@@ -58,7 +78,7 @@ func identityFix(in input, r Relation) (fix, sql string) {
 	case len(r.NoEquality) > 0:
 		return fmt.Sprintf("add a primary key: replica identity full cannot work, because columns (%s) have a type without equality; or leave the table out with --exclude-tables",
 			strings.Join(r.NoEquality, ", ")), ""
-	case len(r.IdentityGenerated) > 0 && r.Identity == "f", in.source.Version.Has(pgver.GeneratedIdentity) && anyGenerated(r):
+	case !fullServes(in.source.Version, r):
 		return "add a primary key or a unique index over NOT NULL columns that are not generated", ""
 	}
 	return "or add a primary key: with full " + fullCost(in, r), alter + "full;"
@@ -95,6 +115,9 @@ func checkIdentityFull(in input) []Finding {
 		// with a primary key the target finds the row by it, and compares nothing else
 		if r.Identity != "f" || r.PrimaryKey != "" || !r.IdentityUsable {
 			continue
+		}
+		if in.options.SetReplicaIdentity && in.resumed() && len(r.NoEquality) == 0 {
+			continue // our own; it was told when it was planned
 		}
 		f := Finding{Severity: Warning, On: Source, Object: r.Name.String()}
 		if len(r.NoEquality) > 0 {

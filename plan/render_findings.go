@@ -76,7 +76,7 @@ func writeFindings(b *bytes.Buffer, findings []Finding) {
 	}
 	for _, f := range sorted {
 		first, rest := problemLines(f)
-		fmt.Fprintf(b, "%s%s  %s\n", pad(severityWord(f.Severity), severityWidth), pad(f.Check, checkWidth), first)
+		fmt.Fprintf(b, "%s%s  %s\n", pad(severityWord(f), severityWidth), pad(f.Check, checkWidth), first)
 		for _, line := range append(rest, fixLines(f)...) {
 			b.WriteString(strings.Repeat(" ", severityWidth) + line + "\n")
 		}
@@ -91,11 +91,14 @@ func bySeverity(findings []Finding) []Finding {
 }
 
 // severityWord shouts what stops the upgrade, so that it is seen without colour.
-func severityWord(s Severity) string {
-	if s == Blocker {
+func severityWord(f Finding) string {
+	switch {
+	case f.Severity == Blocker:
 		return "BLOCKER"
+	case f.Accepted:
+		return "accepted"
 	}
-	return string(s)
+	return string(f.Severity)
 }
 
 // problemLines says the problem, led by the object where the sentence does not name it itself.

@@ -41,7 +41,7 @@ func mdFindings(b *bytes.Buffer, findings []Finding) {
 	b.WriteString("\n## Findings\n")
 	for _, f := range bySeverity(findings) {
 		first, rest := problemLines(f)
-		fmt.Fprintf(b, "\n- [ ] **%s** %s: %s\n", severityWord(f.Severity), f.Check, mdText(strings.Join(append([]string{first}, rest...), " ")))
+		fmt.Fprintf(b, "\n- [ ] **%s** %s: %s\n", severityWord(f), f.Check, mdText(strings.Join(append([]string{first}, rest...), " ")))
 		if f.Fix != "" {
 			fmt.Fprintf(b, "\n  Fix: %s\n", mdText(f.Fix))
 		}

@@ -10,11 +10,31 @@ import (
 // isIdentity tells whether replication needs the entry to find rows: a primary key, or the index that was
 // chosen as the replica identity.
 func isIdentity(e Entry) bool {
+	if e.Chosen {
+		return true
+	}
 	if e.Type != "CONSTRAINT" && e.Type != "INDEX" {
 		return false
 	}
 	w := words(e.SQL)
 	return e.Type == "CONSTRAINT" && hasWords(w, "PRIMARY", "KEY") || hasWords(w, "REPLICA", "IDENTITY", "USING", "INDEX")
+}
+
+// Choose marks the indexes that are to identify rows although the dump does not say so, by their names.
+func Choose(entries []Entry, indexes []plan.Name) []Entry {
+	out := slices.Clone(entries)
+	for i, e := range out {
+		name := e.Name
+		switch e.Type {
+		case "CONSTRAINT": // "orders orders_code_key"
+			name = strings.TrimPrefix(name, tableOf(e).Name+" ")
+		case "INDEX":
+		default:
+			continue
+		}
+		out[i].Chosen = slices.Contains(indexes, plan.Name{Schema: e.Schema, Name: name})
+	}
+	return out
 }
 
 // tableOf returns the relation that an index, a constraint or a trigger stands on, as the entry's own statement

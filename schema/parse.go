@@ -27,6 +27,7 @@ type Entry struct {
 	Owner   string
 	SQL     string // the statements; they stand for themselves, no SET of another entry is needed
 	Section Section
+	Chosen  bool // an index that is to identify rows, although the dump does not say so: see Choose
 }
 
 var header = regexp.MustCompile(`^-- (?:Data for |Statistics for )?Name: (.*); Type: ([A-Z ]+); Schema: (.*); Owner: (.*?)(?:; Tablespace: .*)?$`)

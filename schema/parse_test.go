@@ -128,17 +128,17 @@ func TestParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Entry{
-		{"public", "SCHEMA", "", "postgres", "ALTER SCHEMA public OWNER TO postgres;", Pre},
-		{"public", "SCHEMA", "", "postgres", "CREATE SCHEMA IF NOT EXISTS public;", Pre},
+		{"public", "SCHEMA", "", "postgres", "ALTER SCHEMA public OWNER TO postgres;", Pre, false},
+		{"public", "SCHEMA", "", "postgres", "CREATE SCHEMA IF NOT EXISTS public;", Pre, false},
 		{"f(text)", "FUNCTION", "public", "a; Type: b", "CREATE FUNCTION public.f(text) RETURNS text\n    LANGUAGE sql\n    AS $_$ select '\n--\n" +
-			"-- Name: ghost; Type: TABLE; Schema: public; Owner: postgres\n--\nSET default_tablespace = '''';\n\\unrestrict abc\n' $_$;", Pre},
+			"-- Name: ghost; Type: TABLE; Schema: public; Owner: postgres\n--\nSET default_tablespace = '''';\n\\unrestrict abc\n' $_$;", Pre, false},
 		{"t", "TABLE", "public", "postgres", "SET default_tablespace = fast;\nCREATE TABLE public.t (\n    a text DEFAULT '\n--\n" +
-			"-- Name: ghost; Type: TABLE; Schema: public; Owner: postgres\n--\n'::text\n);\nSET default_tablespace = '';", Pre},
+			"-- Name: ghost; Type: TABLE; Schema: public; Owner: postgres\n--\n'::text\n);\nSET default_tablespace = '';", Pre, false},
 		{"u", "TABLE", "public", "postgres", "SET default_table_access_method = columnar;\nSET default_with_oids = true;\nCREATE TABLE public.u ();\n" +
-			"SET default_table_access_method = heap;\nSET default_with_oids = false;", Pre},
-		{"g()", "FUNCTION", "public", "postgres", "CREATE FUNCTION public.g() RETURNS integer\n    BEGIN ATOMIC\n SELECT 1;\nEND;", Pre},
-		{"t t_pkey", "CONSTRAINT", "public", "postgres", "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT t_pkey PRIMARY KEY (a);", Post},
-		{"v", "VIEW", "public", "postgres", "CREATE VIEW public.v AS\n SELECT 1;", Post},
+			"SET default_table_access_method = heap;\nSET default_with_oids = false;", Pre, false},
+		{"g()", "FUNCTION", "public", "postgres", "CREATE FUNCTION public.g() RETURNS integer\n    BEGIN ATOMIC\n SELECT 1;\nEND;", Pre, false},
+		{"t t_pkey", "CONSTRAINT", "public", "postgres", "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT t_pkey PRIMARY KEY (a);", Post, false},
+		{"v", "VIEW", "public", "postgres", "CREATE VIEW public.v AS\n SELECT 1;", Post, false},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

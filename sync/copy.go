@@ -49,7 +49,10 @@ order by 1, 2`, run.Object())
 }
 
 // FollowCopy waits until every table is ready, reports bytes, and says what is wrong when nothing moves.
-func FollowCopy(ctx context.Context, t *pg.Target, run plan.RunID, step plan.Step, sel plan.Selection, emit func(plan.Event)) error {
+//
+// On a source where nobody writes it writes a marker itself while tables are to catch up: their workers notice
+// that they are done when something arrives, and else only at a keepalive (10 s a table, measured 10 → 12).
+func FollowCopy(ctx context.Context, source *pg.Source, t *pg.Target, run plan.RunID, step plan.Step, sel plan.Selection, emit func(plan.Event)) error {
 	sizes := map[plan.Name]int64{}
 	var total int64
 	for _, r := range sel.Published {
@@ -58,7 +61,7 @@ func FollowCopy(ctx context.Context, t *pg.Target, run plan.RunID, step plan.Ste
 	}
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
-	started := time.Now()
+	started, nudged := time.Now(), time.Time{}
 	for {
 		states, err := Tables(ctx, t, run)
 		if err != nil {
@@ -69,6 +72,12 @@ func FollowCopy(ctx context.Context, t *pg.Target, run plan.RunID, step plan.Ste
 			return nil
 		}
 		emit(plan.Event{Kind: plan.EventProgress, Step: step.ID, Bytes: done, Total: total, Data: map[string]any{"tables_ready": ready, "tables": len(states)}})
+		if time.Since(nudged) > nudgeEvery(time.Since(started)) {
+			nudged = time.Now()
+			if _, err := source.Exec(ctx, NudgeStatement, string(run)); err != nil {
+				return fmt.Errorf("write a marker: %w", err)
+			}
+		}
 		if time.Since(started) > 5*time.Second {
 			if err := explainStall(ctx, t, run, step, states, emit); err != nil {
 				return err
@@ -81,6 +90,15 @@ func FollowCopy(ctx context.Context, t *pg.Target, run plan.RunID, step plan.Ste
 		}
 	}
 }
+
+// nudgeEvery is how often a marker is written when the copy has taken so long: a table that catches up says so
+// in its worker's memory alone.
+func nudgeEvery(elapsed time.Duration) time.Duration {
+	return min(max(elapsed/20, 500*time.Millisecond), 10*time.Second)
+}
+
+// NudgeStatement writes the one marker that is not a switch's.
+const NudgeStatement = `insert into pgleap.marker (id, run) values (0, $1) on conflict (id) do update set at = clock_timestamp()`
 
 // Progress counts the tables that are ready and the bytes that are there. A table's copy is counted by its
 // text, which can be longer than the table: never more than the table counts.

@@ -4,6 +4,7 @@ package sync
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"pgleap/internal/pg"
@@ -23,7 +24,7 @@ const (
 
 // SourceDefinition is what stands in schema pgleap on the source: the marker that proves the drain, and the
 // function of the fence, which is not attached to anything before the switch.
-func SourceDefinition(run plan.RunID, targetSystemID, targetAddress string) string {
+func SourceDefinition(run plan.RunID, targetSystemID, targetAddress string, repairs []plan.IdentityRepair) string {
 	return `create schema pgleap;
 comment on schema pgleap is ` + plan.QuoteLiteral(fmt.Sprintf("pgleap run=%s side=source other=%s", run, targetSystemID)) + `;
 create table pgleap.marker (id bigint primary key, run text not null, at timestamptz not null default clock_timestamp());
@@ -31,20 +32,21 @@ create function pgleap.fence() returns trigger language plpgsql as $pgleap$
 begin
   raise exception 'pgleap: this database has moved to ` + strings.ReplaceAll(strings.ReplaceAll(targetAddress, "%", "%%"), "'", "''") + `: % on %.% is refused here', lower(tg_op), tg_table_schema, tg_table_name
     using errcode = '25006', hint = 'connect to the new server';
-end $pgleap$`
+end $pgleap$` + putBackDefinition(repairs)
 }
 
 // Publish returns the stage that makes the source keep its changes.
 func Publish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o plan.Options) plan.Stage {
 	name := plan.QuoteIdent(run.Object())
-	return plan.Stage{
+	repairs := plan.IdentityRepairs(source, sel, o)
+	stage := plan.Stage{
 		ID: plan.StagePublish, Title: "publication and slot: from here on the source keeps its changes for the target",
 		Steps: []plan.Step{
 			{
 				ID: "publish.schema", Title: "create schema pgleap with the marker table and the fence's function", On: plan.Source,
 				Why:   "a marker row that travels through the subscription proves at the switch that everything before it has arrived",
 				Probe: `select case when to_regnamespace('pgleap') is null then 'absent' when to_regclass('pgleap.marker') is not null and to_regproc('pgleap.fence') is not null then 'done' else 'schema pgleap is there, but not complete' end`,
-				Do:    plan.Action{SQL: SourceDefinition(run, target.SystemID, target.Address+"/"+target.Database)},
+				Do:    plan.Action{SQL: SourceDefinition(run, target.SystemID, target.Address+"/"+target.Database, repairs)},
 				Undo:  plan.Action{SQL: "drop schema if exists pgleap cascade"},
 			},
 			{
@@ -64,6 +66,8 @@ func Publish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o pl
 			},
 		},
 	}
+	stage.Steps = slices.Insert(stage.Steps, 1, identitySteps(repairs)...)
+	return stage
 }
 
 func createPublication(name string, sel plan.Selection, v pgver.Version, o plan.Options) string {
@@ -152,7 +156,7 @@ func Subscribe(run plan.RunID, target plan.Facts, sel plan.Selection) plan.Stage
 				ID: "subscribe.copy", Title: fmt.Sprintf("wait until each of the %d tables is ready", len(sel.Published)+1), On: plan.Target,
 				Why:     "one table that is still being copied is a table without its rows",
 				Probe:   probeReady(run, sel),
-				Do:      plan.Action{Call: CallCopy, SQL: StatesStatement},
+				Do:      plan.Action{Call: CallCopy, SQL: StatesStatement + ";\n-- on the source, now and then, so that tables catch up where nobody writes:\n" + NudgeStatement},
 				Hazards: []plan.Hazard{plan.HazardLoad},
 			},
 		},

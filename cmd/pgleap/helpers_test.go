@@ -373,13 +373,13 @@ func set(list []string) map[string]bool {
 }
 
 // dump is pg_dump's text of a database, without the key that it makes anew each time.
-func dump(t *testing.T, uri string) string {
+func dump(t *testing.T, uri string, args ...string) string {
 	t.Helper()
 	folders := pgserver.ClientFolders()
 	if len(folders) == 0 {
 		t.Fatal("no client programs: run `make servers`")
 	}
-	out, err := exec.Command(filepath.Join(folders[0], "pg_dump"), "-d", uri).Output()
+	out, err := exec.Command(filepath.Join(folders[0], "pg_dump"), append(args, "-d", uri)...).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

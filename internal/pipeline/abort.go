@@ -185,7 +185,12 @@ func (r *run) undoSource(ctx context.Context, s *pg.Source) error {
 		}
 	}
 	stage := pgsync.Publish(r.Run, plan.Facts{}, plan.Facts{}, plan.Selection{}, plan.Options{})
-	for _, step := range slices.Backward(stage.Steps) {
+	for i, step := range slices.Backward(stage.Steps) {
+		if i == 0 { // schema pgleap: the last to go, it knows what the identities were
+			if err := r.putAllBack(ctx); err != nil {
+				return err
+			}
+		}
 		if err := r.undo(ctx, stage.ID, step); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"slices"
 
 	"pgleap/cutover"
 	"pgleap/internal/journal"
@@ -22,18 +23,20 @@ import (
 //	teardown   subscription, slot, publication dropped; the fence stays
 //	finalize   fence and journal dropped; by its own verb
 func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Options, sel plan.Selection, entries []schema.Entry) plan.Plan {
+	repairs := plan.IdentityRepairs(source, sel, o)
+	entries = schema.Choose(entries, chosenIndexes(repairs))
 	return plan.Plan{
 		Format: plan.Format, Tool: tool, Run: run, Source: source, Target: target, Options: o,
 		Findings: plan.Check(source, target, o),
 		Stages: []plan.Stage{
-			definitions(run, source, entries),
+			definitions(run, source, entries, repairs),
 			withFilenodes(run, source.Version, pgsync.Publish(run, source, target, sel, o)),
 			pgsync.Subscribe(run, target, sel),
 			finish(run, sel, entries),
 			cutover.Stage(sel, sequences.ReadStatement(source.Version), o, schema.DeferredSteps(entries)),
 			release(run),
 			pgsync.Teardown(run),
-			cutover.Finalize(),
+			finalize(repairs),
 		},
 	}
 }
@@ -43,7 +46,7 @@ const (
 	stepCompare plan.StepID = "finish.compare"
 )
 
-func definitions(run plan.RunID, source plan.Facts, entries []schema.Entry) plan.Stage {
+func definitions(run plan.RunID, source plan.Facts, entries []schema.Entry, repairs []plan.IdentityRepair) plan.Stage {
 	steps := []plan.Step{{
 		ID: stepJournal, Title: "create the journal", On: plan.Target,
 		Why:   "it survives the operator's machine: the same command from anywhere goes on",
@@ -58,8 +61,19 @@ func definitions(run plan.RunID, source plan.Facts, entries []schema.Entry) plan
 	}}
 	return plan.Stage{
 		ID: plan.StageSchema, Title: "definitions on the target, without what is quicker to make after the copy", Session: schema.SessionSettings(),
-		Steps: append(steps, schema.DefinitionSteps(entries)...),
+		Steps: slices.Concat(steps, schema.DefinitionSteps(entries), pgsync.TargetIdentitySteps(repairs)),
 	}
+}
+
+// chosenIndexes are the indexes that have to be there before the first row: apply finds its rows by them.
+func chosenIndexes(repairs []plan.IdentityRepair) []plan.Name {
+	var out []plan.Name
+	for _, r := range repairs {
+		if r.Index != "" {
+			out = append(out, plan.Name{Schema: r.Table.Schema, Name: r.Index})
+		}
+	}
+	return out
 }
 
 func finish(run plan.RunID, sel plan.Selection, entries []schema.Entry) plan.Stage {
@@ -98,6 +112,13 @@ func release(run plan.RunID) plan.Stage {
 		Why:      "the fence refuses writes, not nextval: who fetches values ahead of the writes would get one twice; --sequence-margin leaves a gap for them",
 		Recorded: true, Do: plan.Action{Call: callLateSequences},
 	})
+	return stage
+}
+
+// finalize puts the replica identities back before schema pgleap goes, which knows how they were.
+func finalize(repairs []plan.IdentityRepair) plan.Stage {
+	stage := cutover.Finalize()
+	stage.Steps = slices.Concat(pgsync.PutBackSteps(plan.Source, repairs), pgsync.PutBackSteps(plan.Target, repairs), stage.Steps)
 	return stage
 }
 

@@ -36,8 +36,12 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 		return pgsync.CreateSlot(ctx, r.source, s, r.Options.SlotTimeout, r.emit)
 	case pgsync.CallUnslot:
 		return pgsync.DropSlot(ctx, r.source, r.Run, statementOf(s))
+	case pgsync.CallSetIdentity:
+		return r.alterBriefly(ctx, r.source.Session, s.ID, s.Do.SQL)
+	case pgsync.CallPutBack:
+		return r.putBack(ctx, s)
 	case pgsync.CallCopy:
-		return pgsync.FollowCopy(ctx, r.target, r.Run, s, r.sel, r.emit)
+		return pgsync.FollowCopy(ctx, r.source, r.target, r.Run, s, r.sel, r.emit)
 	case callInitial:
 		initial, err := schema.ReadInitial(ctx, r.target)
 		if err != nil {

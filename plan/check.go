@@ -31,7 +31,7 @@ type input struct {
 }
 
 // checks is every check there is. One that has no run is made where its facts are, not here.
-var checks = slices.Concat(generalChecks, clusterChecks, definitionChecks, roleChecks, trialChecks)
+var checks = slices.Concat(generalChecks, clusterChecks, definitionChecks, roleChecks, trialChecks, gateChecks)
 
 // generalChecks stand in the order in which an operator would look.
 var generalChecks = []check{
@@ -70,6 +70,17 @@ func Checks() []CheckInfo {
 		out[i] = c.CheckInfo
 	}
 	return out
+}
+
+// Made is how many checks Check makes.
+func Made() int {
+	n := 0
+	for _, c := range checks {
+		if c.run != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // maxFindings of one check and severity are told one by one.

@@ -66,10 +66,10 @@ func TestChecks(t *testing.T) {
 		}
 	}
 	for _, c := range Checks() {
-		if !slices.ContainsFunc(all[c.ID], func(cc checkCase) bool { return cc.problem != "" }) {
+		if strings.Contains(c.When, "P") && !slices.ContainsFunc(all[c.ID], func(cc checkCase) bool { return cc.problem != "" }) {
 			t.Errorf("no case makes check %s speak", c.ID)
 		}
-		if c.Title == "" || c.Why == "" || c.Severity == "" {
+		if c.Title == "" || c.Why == "" || c.Severity == "" || c.When == "" || c.Mend == "" {
 			t.Errorf("check %s is not described", c.ID)
 		}
 	}

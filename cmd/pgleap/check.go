@@ -56,9 +56,9 @@ func runCheck(ctx context.Context, s *session, out io.Writer) error {
 		if findings == nil {
 			findings = []plan.Finding{}
 		}
-		err = writeJSON(out, checkDocument{r.Source, r.Target, findings, len(plan.Checks()), exitCode(blocked)})
+		err = writeJSON(out, checkDocument{r.Source, r.Target, findings, plan.Made(), exitCode(blocked)})
 	} else {
-		err = plan.WriteFindings(out, r.Source, r.Target, findings, len(plan.Checks()))
+		err = plan.WriteFindings(out, r.Source, r.Target, findings, plan.Made())
 	}
 	if err != nil {
 		return err

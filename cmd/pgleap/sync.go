@@ -39,7 +39,7 @@ func (s *session) showBlocked(err error) error {
 		return err
 	}
 	p := blocked.Plan
-	if werr := plan.WriteFindings(os.Stderr, p.Source, p.Target, p.Findings, len(plan.Checks())); werr != nil {
+	if werr := plan.WriteFindings(os.Stderr, p.Source, p.Target, p.Findings, plan.Made()); werr != nil {
 		return werr
 	}
 	return reported{err}

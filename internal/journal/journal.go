@@ -120,6 +120,7 @@ const (
 	Released  = "released"
 	Undone    = "undone"
 	Aborting  = "aborting" // an abort was begun
+	Checked   = "checked"  // every check was made, and none blocked
 )
 
 // Has tells whether there is a record of that kind.

@@ -23,6 +23,9 @@ const gateWait = 2 * time.Minute
 
 // gate refuses a switch that cannot succeed, or would lose something, before anybody has to wait for it.
 func (r *run) gate(ctx context.Context) error {
+	if err := r.checkAgain(ctx); err != nil {
+		return err
+	}
 	if err := r.compareSoon(ctx); err != nil {
 		return err
 	}
@@ -36,22 +39,22 @@ func (r *run) gate(ctx context.Context) error {
 		if err != nil || o.reason == "" {
 			return err
 		}
-		r.emit(plan.Event{Kind: plan.EventWaiting, Stage: plan.StageSwitch, Message: o.reason})
+		r.emit(plan.Event{Kind: plan.EventWaiting, Stage: plan.StageSwitch, Message: o.check + ": " + o.reason, Data: map[string]any{"check": o.check}})
 		switch {
 		case !o.locked:
 			locked = time.Time{}
 		case locked.IsZero():
 			locked = time.Now()
 		case time.Since(locked) > r.Options.MaxWriteStall:
-			return plan.Fail(plan.KindNotSwitched, o.fix, "the switch was not begun, writes were never stopped: nothing was applied for %s (--max-write-stall): %s",
-				plan.HumanDuration(r.Options.MaxWriteStall), o.reason)
+			return plan.Fail(plan.KindNotSwitched, o.fix, "the switch was not begun, writes were never stopped: nothing was applied for %s (--max-write-stall): %s: %s",
+				plan.HumanDuration(r.Options.MaxWriteStall), o.check, o.reason)
 		}
 		select {
 		case <-limited.Done():
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			return plan.Fail(plan.KindNotReady, o.fix, "%s", o.reason)
+			return plan.Fail(plan.KindNotReady, o.fix, "%s: %s", o.check, o.reason)
 		case <-tick.C:
 		}
 	}
@@ -59,6 +62,7 @@ func (r *run) gate(ctx context.Context) error {
 
 // obstacle stands in the way of a switch, and may go by itself. Without a reason there is none.
 type obstacle struct {
+	check       string // its id
 	reason, fix string
 	locked      bool // it is somebody's lock on the target: as long as writes may stand still is long enough to wait for it
 }
@@ -72,14 +76,14 @@ func (r *run) notReady(ctx context.Context) (o obstacle, err error) {
 		return o, err
 	}
 	if !w.Exists || !w.Enabled || w.PID == nil {
-		return obstacle{reason: w.Trouble(), fix: fixLater}, nil
+		return obstacle{check: "apply-alive", reason: w.Trouble(), fix: fixLater}, nil
 	}
 	states, err := pgsync.Tables(ctx, r.target, r.Run)
 	if err != nil {
 		return o, err
 	}
 	if ready, _ := pgsync.Progress(states, nil); ready != len(r.sel.Published)+1 {
-		return obstacle{reason: fmt.Sprintf("%d of %d tables are ready", ready, len(r.sel.Published)+1), fix: fixLater}, nil
+		return obstacle{check: "all-ready", reason: fmt.Sprintf("%d of %d tables are ready", ready, len(r.sel.Published)+1), fix: fixLater}, nil
 	}
 	blockers, err := cutover.ApplyBlockers(ctx, r.target, r.Run)
 	if err != nil {
@@ -87,7 +91,7 @@ func (r *run) notReady(ctx context.Context) (o obstacle, err error) {
 	}
 	if len(blockers) > 0 {
 		return obstacle{
-			locked: true,
+			check: "apply-alive", locked: true,
 			reason: "on the target the apply worker waits for a lock, so the drain could not end: " + blockers[0].String(),
 			fix:    fmt.Sprintf("let that transaction end, or end it on the target with: select pg_terminate_backend(%d); then run pgleap cutover again", blockers[0].PID),
 		}, nil
@@ -97,12 +101,12 @@ func (r *run) notReady(ctx context.Context) (o obstacle, err error) {
 		return o, err
 	}
 	if !lag.Active {
-		return obstacle{reason: "the slot is not in use: the target does not receive anything", fix: fixLater}, nil
+		return obstacle{check: "apply-alive", reason: "the slot is not in use: the target does not receive anything", fix: fixLater}, nil
 	}
 	if lag.Bytes > gateLag {
-		return obstacle{reason: fmt.Sprintf("the target is %s behind, more than %s: the drain would take too long", plan.HumanBytes(lag.Bytes), plan.HumanBytes(gateLag)), fix: fixLater}, nil
+		return obstacle{check: "lag", reason: fmt.Sprintf("the target is %s behind, more than %s: the drain would take too long", plan.HumanBytes(lag.Bytes), plan.HumanBytes(gateLag)), fix: fixLater}, nil
 	}
-	return o, nil
+	return r.markerArrives(ctx)
 }
 
 // stillFit refuses when something has come up on the source since the run was begun that replication does not
@@ -146,9 +150,8 @@ join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
 		len(missing), r.Run.Object(), someOf(missing))
 }
 
-// gateChecks are the checks that are made again at the gate: they tell of what would be lost, or would stop
-// apply. The others are about the start of a run.
-var gateChecks = []string{"selection", "selection-fks", "prepared-transactions", "replica-identity", "identity-full", "large-objects", "with-oids", "extension-data"}
+// cheapChecks are made again at every gate: they tell of what would be lost, or would stop apply.
+var cheapChecks = []string{"selection", "selection-fks", "prepared-transactions", "replica-identity", "identity-full", "large-objects", "with-oids", "extension-data"}
 
 // recheck judges the source as it is now. What was a warning when the run was begun is not told again.
 func (r *run) recheck(ctx context.Context) error {
@@ -161,7 +164,7 @@ func (r *run) recheck(ctx context.Context) error {
 	var blockers []plan.Finding
 	for _, f := range plan.Check(source, r.plan.Target, r.plan.Options) {
 		switch {
-		case !slices.Contains(gateChecks, f.Check):
+		case !slices.Contains(cheapChecks, f.Check):
 		case f.Severity == plan.Blocker:
 			blockers = append(blockers, f)
 		case !slices.ContainsFunc(r.plan.Findings, func(p plan.Finding) bool { return p.Check == f.Check && p.Object == f.Object }):

@@ -34,6 +34,7 @@ type Problem struct {
 	Level Level  `json:"level"`
 	Text  string `json:"problem"`
 	Mend  string `json:"mend,omitempty"`
+	Check string `json:"check,omitempty"` // its id: pgleap explain says more
 }
 
 // StageStatus is how far a stage is.
@@ -110,7 +111,7 @@ func ReadStatus(ctx context.Context, c Config, th Thresholds) (Status, error) {
 	}
 	if err := r.errAborting(ctx); plan.KindOf(err) == plan.KindDrift {
 		st.Level, st.Aborting = Critical, true
-		st.Problems = append(st.Problems, Problem{Critical, "an abort was begun and not finished", "pgleap abort"})
+		st.Problems = append(st.Problems, Problem{Level: Critical, Text: "an abort was begun and not finished", Mend: "pgleap abort"})
 		return st, nil
 	} else if err != nil {
 		return st, err
@@ -193,7 +194,7 @@ const trendOver = 500 * time.Millisecond
 func (r *run) replication(ctx context.Context, st *Status, th Thresholds) error {
 	before, err := pgsync.ReadLag(ctx, r.source, r.Run)
 	if errors.Is(err, pgsync.ErrNoSlot) {
-		st.Problems = append(st.Problems, Problem{Critical, "the replication slot " + r.Run.Object() + " is gone from the source: what was written since cannot come any more", "pgleap abort, then pgleap sync"})
+		st.Problems = append(st.Problems, Problem{Level: Critical, Text: "the replication slot " + r.Run.Object() + " is gone from the source: what was written since cannot come any more", Mend: "pgleap abort, then pgleap sync"})
 		return nil
 	}
 	if err != nil {
@@ -215,6 +216,7 @@ func (r *run) replication(ctx context.Context, st *Status, th Thresholds) error 
 	st.Lag = &lag
 	st.Growth = float64(lag.Retained-before.Retained) / lag.At.Sub(before.At).Seconds()
 	st.Problems = append(st.Problems, lagProblems(lag, st.Growth, th)...)
+	st.Problems = append(st.Problems, keepsUp(before, lag)...)
 	if !done(*st, plan.StageSubscribe) && len(st.Tables) == 0 {
 		return nil
 	}
@@ -228,6 +230,7 @@ func (r *run) replication(ctx context.Context, st *Status, th Thresholds) error 
 		if err != nil {
 			return err
 		}
+		p.Check = "apply-alive"
 		st.Problems = append(st.Problems, p)
 	}
 	return nil
@@ -252,29 +255,46 @@ func lagProblems(l pgsync.Lag, growth float64, th Thresholds) []Problem {
 	text := fmt.Sprintf("the target is %s and %.1f s behind", plan.HumanBytes(l.Bytes), l.Seconds)
 	switch {
 	case l.Bytes >= th.CriticalBytes || l.Seconds >= th.CriticalSeconds:
-		out = append(out, Problem{Critical, text, "the target cannot keep up, or is still copying: see the apply worker; a cutover waits until it is near"})
+		out = append(out, Problem{Check: "lag", Level: Critical, Text: text, Mend: "the target cannot keep up, or is still copying: see the apply worker; a cutover waits until it is near"})
 	case l.Bytes >= th.WarnBytes || l.Seconds >= th.WarnSeconds:
-		out = append(out, Problem{Warn, text, ""})
+		out = append(out, Problem{Check: "lag", Level: Warn, Text: text, Mend: ""})
 	}
 	switch {
 	case l.Status == "lost":
-		out = append(out, Problem{Critical, "the source has thrown away WAL that the target still needs (wal_status lost): the run cannot go on", "raise max_slot_wal_keep_size on the source; pgleap abort, then pgleap sync"})
+		out = append(out, Problem{Check: "wal-retention", Level: Critical, Text: "the source has thrown away WAL that the target still needs (wal_status lost): the run cannot go on", Mend: "raise max_slot_wal_keep_size on the source; pgleap abort, then pgleap sync"})
 	case l.Status == "unreserved":
-		out = append(out, Problem{Critical, "the source is about to throw away WAL that the target still needs (wal_status unreserved)", "raise max_slot_wal_keep_size on the source and reload it"})
+		out = append(out, Problem{Check: "wal-retention", Level: Critical, Text: "the source is about to throw away WAL that the target still needs (wal_status unreserved)", Mend: "raise max_slot_wal_keep_size on the source and reload it"})
 	case l.Safe != nil && growth > 0 && float64(*l.Safe)/growth < 3600:
-		out = append(out, Problem{Warn, fmt.Sprintf("the WAL limit of the source is reached in %s at this rate", plan.HumanDuration(time.Duration(float64(*l.Safe)/growth*float64(time.Second)))), "raise max_slot_wal_keep_size on the source and reload it"})
+		out = append(out, Problem{Check: "wal-retention", Level: Warn, Text: fmt.Sprintf("the WAL limit of the source is reached in %s at this rate", plan.HumanDuration(time.Duration(float64(*l.Safe)/growth*float64(time.Second)))), Mend: "raise max_slot_wal_keep_size on the source and reload it"})
 	}
 	return out
+}
+
+// keepsUp compares what the source wrote between two looks with what the target confirmed.
+func keepsUp(before, now pgsync.Lag) []Problem {
+	if before.Flushed == nil || now.Flushed == nil || now.Bytes < gateLag {
+		return nil
+	}
+	seconds := now.At.Sub(before.At).Seconds()
+	written, applied := float64(now.Now-before.Now)/seconds, float64(*now.Flushed-*before.Flushed)/seconds
+	if applied >= written {
+		return nil
+	}
+	return []Problem{{
+		Level: Warn, Check: "apply-keeps-up",
+		Text: fmt.Sprintf("the source writes %s/s and the target applies %s/s: the lag grows", plan.HumanBytes(int64(written)), plan.HumanBytes(int64(applied))),
+		Mend: "look again in a minute; if it stays so, see what slows apply on the target: its disk, locks, tables with replica identity full",
+	}}
 }
 
 // diagnose looks for the cause of a worker that does not run, or fails again and again, in the catalogs:
 // PostgreSQL writes it only into its log.
 func (r *run) diagnose(ctx context.Context, w pgsync.Worker, text string, st *Status) (Problem, error) {
 	if !w.Exists {
-		return Problem{Critical, text, "pgleap abort, then pgleap sync"}, nil
+		return Problem{Level: Critical, Text: text, Mend: "pgleap abort, then pgleap sync"}, nil
 	}
 	if !w.Enabled {
-		return Problem{Critical, text, w.Enable()}, nil
+		return Problem{Level: Critical, Text: text, Mend: w.Enable()}, nil
 	}
 	if p, found, err := r.differing(ctx, st); err != nil || found {
 		return p, err
@@ -284,15 +304,15 @@ func (r *run) diagnose(ctx context.Context, w pgsync.Worker, text string, st *St
 		return Problem{}, fmt.Errorf("count the workers of the target: %w", err)
 	}
 	if used >= most {
-		return Problem{Critical, fmt.Sprintf("%s. All %d logical replication workers of the target are taken", text, most), "raise max_logical_replication_workers (and max_worker_processes) on the target and restart it"}, nil
+		return Problem{Level: Critical, Text: fmt.Sprintf("%s. All %d logical replication workers of the target are taken", text, most), Mend: "raise max_logical_replication_workers (and max_worker_processes) on the target and restart it"}, nil
 	}
 	if r.target.Version().Has(pgver.ConflictCounters) {
 		var exists int64
 		if err := r.target.QueryRow(ctx, `select confl_insert_exists + confl_multiple_unique_conflicts from pg_stat_subscription_stats where subid = (select oid from pg_subscription where subname = $1 and subdbid = (select oid from pg_database where datname = current_database()))`, r.Run.Object()).Scan(&exists); err == nil && exists > 0 {
-			return Problem{Critical, fmt.Sprintf("%s. %d rows came that are on the target already: somebody else writes to it", text, exists), "find the writer, remove the rows it made (the target's log names key and table); the apply goes on by itself"}, nil
+			return Problem{Level: Critical, Text: fmt.Sprintf("%s. %d rows came that are on the target already: somebody else writes to it", text, exists), Mend: "find the writer, remove the rows it made (the target's log names key and table); the apply goes on by itself"}, nil
 		}
 	}
-	return Problem{Critical, text, "look into the target's log for the last ERROR of the logical replication worker; after the mend it goes on by itself"}, nil
+	return Problem{Level: Critical, Text: text, Mend: "look into the target's log for the last ERROR of the logical replication worker; after the mend it goes on by itself"}, nil
 }
 
 // differing looks for a table or column of the plan that the target lacks: apply stops at its first row.
@@ -303,11 +323,11 @@ func (r *run) differing(ctx context.Context, st *Status) (Problem, bool, error) 
 	}
 	m := missing[0]
 	if m.column == "" {
-		return Problem{Critical, fmt.Sprintf("apply has stopped: table %s is not on the target", m.table), "create it there as it is on the source; the apply goes on by itself"}, true, nil
+		return Problem{Level: Critical, Text: fmt.Sprintf("apply has stopped: table %s is not on the target", m.table), Mend: "create it there as it is on the source; the apply goes on by itself"}, true, nil
 	}
 	return Problem{
-		Critical, fmt.Sprintf("apply has stopped: column %s of %s is not on the target (%d differ)", plan.QuoteIdent(m.column), m.table, len(missing)),
-		fmt.Sprintf("alter table %s add column %s %s (on the target); the apply goes on by itself", m.table, plan.QuoteIdent(m.column), m.kind),
+		Level: Critical, Text: fmt.Sprintf("apply has stopped: column %s of %s is not on the target (%d differ)", plan.QuoteIdent(m.column), m.table, len(missing)),
+		Mend: fmt.Sprintf("alter table %s add column %s %s (on the target); the apply goes on by itself", m.table, plan.QuoteIdent(m.column), m.kind),
 	}, true, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"pgleap/internal/journal"
 	"pgleap/plan"
 	"pgleap/schema"
 )
@@ -67,7 +68,7 @@ func (r *run) begin(ctx context.Context, saved *plan.Plan) error {
 		return err
 	}
 	r.point("journal.done")
-	return nil
+	return r.journal.Record(ctx, journal.Checked, plan.StageSchema, "", nil)
 }
 
 // same refuses a saved plan that differs from what would be planned now.

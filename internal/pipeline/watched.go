@@ -80,6 +80,9 @@ func (r *run) compareSoon(ctx context.Context) error {
 		}
 	}
 	blockers, err := r.watched(ctx, "", func() error {
+		if err := r.judgeGate(ctx); err != nil { // first: to the comparison an invalid index is none
+			return err
+		}
 		if err := r.compare(ctx); err != nil {
 			return err
 		}

@@ -1,0 +1,143 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"pgleap/internal/pg"
+	"pgleap/plan"
+)
+
+// Gate reads what the gate of a cutover judges, of the tables and sequences of the selection. It changes nothing.
+func Gate(ctx context.Context, source, target pg.Querier, sel plan.Selection) (plan.GateFacts, error) {
+	var g plan.GateFacts
+	for _, step := range []func() error{
+		func() (err error) { g.Writers, err = writers(ctx, target); return err },
+		func() (err error) { g.NotAnalyzed, err = notAnalyzed(ctx, target, sel); return err },
+		func() (err error) { g.InvalidIndexes, err = invalidIndexes(ctx, source, target); return err },
+		func() (err error) { g.Behind, err = behind(ctx, source, sel); return err },
+		func() (err error) { g.Clients, err = clients(ctx, source); return err },
+	} {
+		if err := step(); err != nil {
+			return g, fmt.Errorf("read what the gate judges: %w", err)
+		}
+	}
+	return g, nil
+}
+
+// rowsOf runs an embedded query and returns its rows, matched to T's fields by their names.
+func rowsOf[T any](ctx context.Context, q pg.Querier, name string, args ...any) ([]T, error) {
+	text, err := files.ReadFile("sql/" + name + ".sql")
+	if err != nil {
+		return nil, err
+	}
+	rows, err := q.Query(ctx, string(text), args...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	out, err := pgx.CollectRows(rows, pgx.RowToStructByName[T])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return out, nil
+}
+
+func writers(ctx context.Context, target pg.Querier) ([]plan.Transaction, error) {
+	rows, err := rowsOf[struct {
+		PID                         int
+		Username, Application, Text string
+	}](ctx, target, "gate_writers")
+	var out []plan.Transaction
+	for _, r := range rows {
+		out = append(out, plan.Transaction{PID: r.PID, User: r.Username, Application: r.Application, Query: r.Text, Writes: true})
+	}
+	return out, err
+}
+
+// notAnalyzed finds the tables over 64 kB, and the roots above such, that have no row of statistics.
+func notAnalyzed(ctx context.Context, target pg.Querier, sel plan.Selection) ([]plan.Name, error) {
+	found, err := rowsOf[plan.Name](ctx, target, "gate_statistics")
+	if err != nil {
+		return nil, err
+	}
+	selected := map[plan.Name]bool{}
+	for _, r := range slices.Concat(sel.Published, sel.Roots) {
+		selected[r.Name] = true
+	}
+	return slices.DeleteFunc(found, func(n plan.Name) bool { return !selected[n] }), nil
+}
+
+func invalidIndexes(ctx context.Context, source, target pg.Querier) ([]plan.Name, error) {
+	on, err := rowsOf[plan.Name](ctx, target, "gate_indexes")
+	if err != nil || len(on) == 0 {
+		return nil, err
+	}
+	also, err := rowsOf[plan.Name](ctx, source, "gate_indexes")
+	return slices.DeleteFunc(on, func(n plan.Name) bool { return slices.Contains(also, n) }), err
+}
+
+func clients(ctx context.Context, source pg.Querier) ([]plan.Clients, error) {
+	rows, err := rowsOf[struct {
+		Username, Application, Address string
+		Sessions                       int
+	}](ctx, source, "gate_clients")
+	var out []plan.Clients
+	for _, r := range rows {
+		out = append(out, plan.Clients{User: r.Username, Application: r.Application, Address: r.Address, Sessions: r.Sessions})
+	}
+	return out, err
+}
+
+// behind compares each sequence with the outermost value of the column that it feeds, where an index finds
+// that value without reading the table.
+func behind(ctx context.Context, source pg.Querier, sel plan.Selection) ([]plan.SequenceBehind, error) {
+	rows, err := rowsOf[struct {
+		SequenceSchema, SequenceName, TableSchema, TableName, ColumnName string
+		Ascending                                                        bool
+	}](ctx, source, "gate_sequences")
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	selected := map[plan.Name]bool{}
+	for _, s := range sel.Sequences {
+		selected[s.Name] = true
+	}
+	var all []plan.SequenceBehind
+	var parts []string
+	for _, r := range rows {
+		b := plan.SequenceBehind{Sequence: plan.Name{Schema: r.SequenceSchema, Name: r.SequenceName}, Table: plan.Name{Schema: r.TableSchema, Name: r.TableName}, Column: r.ColumnName}
+		if !selected[b.Sequence] {
+			continue
+		}
+		outermost, beyond := "max", ">"
+		if !r.Ascending {
+			outermost, beyond = "min", "<"
+		}
+		column := plan.QuoteIdent(b.Column)
+		parts = append(parts, fmt.Sprintf("select %d::int4 as place, s.last_value::int8 as last, t.v::int8 as found from %s s cross join (select %s(%s) as v from %s) t where t.v %s s.last_value",
+			len(all), b.Sequence, outermost, column, b.Table, beyond))
+		all = append(all, b)
+	}
+	var out []plan.SequenceBehind
+	for chunk := range slices.Chunk(parts, 500) {
+		rows, err := source.Query(ctx, strings.Join(chunk, "\nunion all "))
+		if err != nil {
+			return nil, fmt.Errorf("compare the sequences with their columns: %w", err)
+		}
+		var place int32
+		var last, found int64
+		if _, err := pgx.ForEachRow(rows, []any{&place, &last, &found}, func() error {
+			b := all[place]
+			b.Last, b.Found = last, found
+			out = append(out, b)
+			return nil
+		}); err != nil {
+			return nil, fmt.Errorf("compare the sequences with their columns: %w", err)
+		}
+	}
+	return out, nil
+}

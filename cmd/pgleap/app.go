@@ -42,7 +42,9 @@ func newApp() *cli.App {
 	}
 	for _, c := range app.Commands {
 		c.OnUsageError = usageError
-		c.Action = refuseArguments(c.Action)
+		if c.Name != "explain" { // it has no flags that a name could hide
+			c.Action = refuseArguments(c.Action)
+		}
 		c.CustomHelpTemplate = commandHelp
 		c.HideHelpCommand = true
 	}

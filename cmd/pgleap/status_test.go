@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"pgleap/internal/pipeline"
@@ -131,4 +132,40 @@ func (u *upgrade) status(level pipeline.Level) pipeline.Status {
 		u.t.Errorf("level %s instead of %s: %+v", st.Level, level, st.Problems)
 	}
 	return st
+}
+
+// TestStatusTellsOfChanges: what the next cutover would refuse is told beforehand, with the id of its check.
+func TestStatusTellsOfChanges(t *testing.T) {
+	u := startServers(t, 15, 18).upgrade(t, small)
+	u.run(exitOK, "sync")
+	u.source.run("alter table orders add column colour text; select lo_create(4711)")
+	var st struct {
+		Problems []struct{ Check, Problem, Mend string } `json:"problems"`
+	}
+	u.run(exitOK, "status", "--json").into(&st)
+	found := map[string]string{}
+	for _, p := range st.Problems {
+		found[p.Check] += p.Problem + p.Mend
+	}
+	for check, words := range map[string]string{"drift": "public.orders.colour was added on the source", "large-objects": "1 large objects"} {
+		if !strings.Contains(found[check], words) {
+			t.Errorf("status does not say %q of %s: %v", words, check, found)
+		}
+	}
+	u.source.run("alter table orders drop column colour; select lo_unlink(4711)")
+	u.run(exitOK, "status", "--json").into(&st)
+	if len(st.Problems) > 0 {
+		t.Errorf("problems that are gone: %+v", st.Problems)
+	}
+}
+
+// TestAcceptedWarnings are marked in check and plan, written into the journal, and told again at the end.
+func TestAcceptedWarnings(t *testing.T) {
+	u := startServers(t, 14, 16).upgrade(t, small+"create unlogged table cache (id int primary key);")
+	u.run(exitOK, "check").says("warning  unlogged-tables")
+	u.run(exitOK, "check", "--accept", "unlogged-tables,large-objects").says("accepted unlogged-tables")
+	u.run(exitUsage, "check", "--accept", "nothing").says("--accept nothing: there is no such check")
+	u.run(exitOK, "sync", "--accept", "unlogged-tables")
+	u.target.is("unlogged-tables|true", `select f->>'check', f->>'accepted' from pgleap.run, jsonb_array_elements(plan::jsonb->'findings') f where f->>'check' = 'unlogged-tables'`)
+	u.run(exitOK, "cutover", "--confirm", u.name).says("warnings that were accepted when the run was begun:", "unlogged-tables: public.cache")
 }

@@ -64,8 +64,25 @@ func Cutover(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	r.tellAccepted()
 	r.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf("point the clients at %s. The old server stays fenced: who writes to it gets SQLSTATE 25006. pgleap finalize, when nobody needs it any more", r.Target)})
 	return nil
+}
+
+// tellAccepted repeats, at the end of it all, what the operator accepted at its beginning.
+func (r *run) tellAccepted() {
+	var accepted []plan.Finding
+	for _, f := range r.plan.Findings {
+		if f.Accepted {
+			accepted = append(accepted, f)
+		}
+	}
+	if len(accepted) > 0 {
+		r.emit(plan.Event{
+			Kind: plan.EventNote, Data: map[string]any{"accepted": accepted},
+			Message: fmt.Sprintf("warnings that were accepted when the run was begun:%s", listed(accepted, findingLine)),
+		})
+	}
 }
 
 // watchRelease notes when the point of no return is passed.

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"pgleap/internal/catalog"
 	"pgleap/internal/journal"
 	"pgleap/internal/pg"
 	"pgleap/internal/pgver"
@@ -217,6 +220,11 @@ func (r *run) replication(ctx context.Context, st *Status, th Thresholds) error 
 	st.Growth = float64(lag.Retained-before.Retained) / lag.At.Sub(before.At).Seconds()
 	st.Problems = append(st.Problems, lagProblems(lag, st.Growth, th)...)
 	st.Problems = append(st.Problems, keepsUp(before, lag)...)
+	changed, err := r.changed(ctx)
+	if err != nil {
+		return err
+	}
+	st.Problems = append(st.Problems, changed...)
 	if !done(*st, plan.StageSubscribe) && len(st.Tables) == 0 {
 		return nil
 	}
@@ -268,6 +276,26 @@ func lagProblems(l pgsync.Lag, growth float64, th Thresholds) []Problem {
 		out = append(out, Problem{Check: "wal-retention", Level: Warn, Text: fmt.Sprintf("the WAL limit of the source is reached in %s at this rate", plan.HumanDuration(time.Duration(float64(*l.Safe)/growth*float64(time.Second)))), Mend: "raise max_slot_wal_keep_size on the source and reload it"})
 	}
 	return out
+}
+
+// changed tells what has come up on the source since the plan: the next cutover would refuse it.
+func (r *run) changed(ctx context.Context) ([]Problem, error) {
+	source, err := catalog.Read(ctx, r.source, plan.Source, r.Run)
+	if err != nil {
+		return nil, err
+	}
+	now := r.plan
+	now.Source = source
+	var out []Problem
+	for _, d := range r.plan.Drift(now) {
+		out = append(out, Problem{Warn, "the source has changed since the run was begun: " + d, "undo the change, or begin anew: pgleap abort, then pgleap sync", "drift"})
+	}
+	for _, f := range plan.Check(source, r.plan.Target, r.plan.Options) {
+		if f.Severity == plan.Blocker && slices.Contains(cheapChecks, f.Check) {
+			out = append(out, Problem{Warn, strings.ReplaceAll(f.Problem, "\n", "; "), strings.TrimSpace(f.Fix + "  " + f.SQL), f.Check})
+		}
+	}
+	return out, nil
 }
 
 // keepsUp compares what the source wrote between two looks with what the target confirmed.

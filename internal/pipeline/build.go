@@ -22,14 +22,15 @@ import (
 //	teardown   subscription, slot, publication dropped; the fence stays
 //	finalize   fence and journal dropped; by its own verb
 func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Options, sel plan.Selection, entries []schema.Entry) plan.Plan {
+	roles := plan.RoleStatementsFor(source, target, o)
 	return plan.Plan{
 		Format: plan.Format, Tool: tool, Run: run, Source: source, Target: target, Options: o,
 		Findings: plan.Check(source, target, o),
 		Stages: []plan.Stage{
-			definitions(run, source, entries),
+			definitions(run, source, roles, entries),
 			withFilenodes(run, source.Version, pgsync.Publish(run, source, target, sel, o)),
 			pgsync.Subscribe(run, target, sel),
-			finish(run, sel, entries),
+			finish(run, sel, roles, entries),
 			cutover.Stage(sel, sequences.ReadStatement(source.Version), o, schema.DeferredSteps(entries)),
 			release(run),
 			pgsync.Teardown(run),
@@ -43,26 +44,28 @@ const (
 	stepCompare plan.StepID = "finish.compare"
 )
 
-func definitions(run plan.RunID, source plan.Facts, entries []schema.Entry) plan.Stage {
+func definitions(run plan.RunID, source plan.Facts, roles plan.RoleStatements, entries []schema.Entry) plan.Stage {
 	steps := []plan.Step{{
 		ID: stepJournal, Title: "create the journal", On: plan.Target,
 		Why:   "it survives the operator's machine: the same command from anywhere goes on",
 		Probe: "select case when to_regclass('pgleap.marker') is null then 'absent' else 'done' end",
 		Do:    plan.Action{SQL: journal.Definition(run, source.SystemID)},
 		Undo:  plan.Action{SQL: "drop schema if exists pgleap cascade"},
-	}, {
+	}}
+	steps = append(steps, roleSteps(roles)...)
+	steps = append(steps, plan.Step{
 		ID: "schema.initial", Title: "write down what the target holds before anything is made", On: plan.Target,
 		Why:      "abort puts it back",
 		Recorded: true, Do: plan.Action{Call: callInitial},
 		Undo: plan.Action{Call: callClear},
-	}}
+	})
 	return plan.Stage{
 		ID: plan.StageSchema, Title: "definitions on the target, without what is quicker to make after the copy", Session: schema.SessionSettings(),
 		Steps: append(steps, schema.DefinitionSteps(entries)...),
 	}
 }
 
-func finish(run plan.RunID, sel plan.Selection, entries []schema.Entry) plan.Stage {
+func finish(run plan.RunID, sel plan.Selection, roles plan.RoleStatements, entries []schema.Entry) plan.Stage {
 	sizes := map[plan.Name]int64{}
 	for _, r := range sel.Published {
 		sizes[r.Name] = r.Bytes
@@ -88,6 +91,7 @@ func finish(run plan.RunID, sel plan.Selection, entries []schema.Entry) plan.Sta
 		},
 		pgsync.Durable(run),
 	)
+	steps = append(steps, settingSteps(roles)...)
 	return plan.Stage{ID: plan.StageFinish, Title: "indexes, constraints, triggers, statistics", Session: schema.SessionSettings(), Steps: steps}
 }
 

@@ -13,33 +13,35 @@ func (w roleWork) settingFindings() (out []Finding) {
 		if there && t.Value == s.Value {
 			continue
 		}
-		fate := w.fate(s)
-		if fate == "" && w.in.options.Settings {
-			carried = append(carried, s.where()+": "+OneLine(s.Name))
+		if w.sets(s) {
+			carried = append(carried, s.object())
 			continue
 		}
-		out = append(out, w.setting(s, t, fate))
+		out = append(out, w.setting(s, t))
 	}
 	if len(carried) > 0 {
 		out = append(out, Finding{
-			Severity: Info, On: Target, Object: carried[0], Problem: fmt.Sprintf("%d settings differ from the source's: %s", len(carried), listOf(carried)),
+			Severity: Info, On: Target, Object: carried[0], Problem: fmt.Sprintf("%d settings differ from the source's: %s", len(carried), strings.Join(carried, "; ")),
 			Fix: "nothing: pgleap sets them at the end of sync",
 		})
 	}
 	return out
 }
 
-func (w roleWork) setting(s, there RoleSetting, fate settingFate) Finding {
+// object names the setting in a line.
+func (s RoleSetting) object() string { return OneLine(s.Name) + " of " + s.where() }
+
+func (w roleWork) setting(s, there RoleSetting) Finding {
 	now := "not set on the target"
 	if there.Name != "" {
 		now = "on the target " + there.Value
 	}
 	name := OneLine(s.Name)
 	f := Finding{
-		Severity: Warning, On: Target, Object: s.where() + ": " + name, SQL: s.SetStatement(w.in.target.Database),
-		Problem: OneLine(fmt.Sprintf("%s of %s: on the source %s, %s", s.Name, s.where(), s.Value, now)),
+		Severity: Warning, On: Target, Object: s.object(), SQL: s.SetStatement(w.in.target.Database),
+		Problem: OneLine(s.object() + ": on the source " + s.Value + ", " + now),
 	}
-	switch fate {
+	switch w.fate(s) {
 	case settingUnknown:
 		f.Problem += fmt.Sprintf("\nPostgreSQL %d does not know %s: it is left out", w.in.target.Version.Major(), name)
 		f.Fix, f.SQL = "look in the release notes what has taken its place, and set that on the target by hand", ""
@@ -65,12 +67,4 @@ func unsafe(s RoleSetting) string {
 		return "it would change pgleap's own sessions"
 	}
 	return "where a library is missing nobody can log in"
-}
-
-func listOf(items []string) string {
-	const most = 10
-	if len(items) > most {
-		return strings.Join(items[:most], "; ") + fmt.Sprintf(" and %d more", len(items)-most)
-	}
-	return strings.Join(items, "; ")
 }

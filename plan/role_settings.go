@@ -154,15 +154,20 @@ func (w roleWork) fate(s RoleSetting) settingFate {
 }
 
 // settings are the source's that concern this database: its own, those of all roles, and those of the roles
-// that are carried and that the target has or is given.
+// that are carried.
 func (w roleWork) settings() []RoleSetting {
 	var out []RoleSetting
 	for _, s := range w.in.source.RoleDetails.Settings {
-		if s.Role == "" || w.isCarried[s.Role] && (w.onTarget(s.Role) || w.creates(s.Role)) {
+		if s.Role == "" || w.isCarried[s.Role] {
 			out = append(out, s)
 		}
 	}
 	return out
+}
+
+// sets tells whether --settings makes the setting: its role has to be there by then.
+func (w roleWork) sets(s RoleSetting) bool {
+	return w.in.options.Settings && w.fate(s) == "" && (s.Role == "" || w.onTarget(s.Role) || w.creates(s.Role))
 }
 
 // targetSetting is what the target has in the same place.

@@ -230,11 +230,9 @@ func RoleStatementsFor(source, target Facts, o Options) RoleStatements {
 	if o.Roles {
 		out.Memberships = w.membershipStatements()
 	}
-	if o.Settings {
-		for _, s := range w.settings() {
-			if w.fate(s) == "" {
-				out.Settings = append(out.Settings, s.SetStatement(target.Database))
-			}
+	for _, s := range w.settings() {
+		if w.sets(s) {
+			out.Settings = append(out.Settings, s.SetStatement(target.Database))
 		}
 	}
 	return out

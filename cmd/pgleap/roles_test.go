@@ -265,12 +265,12 @@ func TestRolesOfTwoRuns(t *testing.T) {
 	other.target.is("1", "select count(*) from pg_class where relowner = 'shop_owner'::regrole and relkind = 'r'")
 }
 
-// TestRolesWithout the flags: what is missing is told with statements that can be pasted; pasted, the check has
+// TestRolesByHand: without the flags what is missing is told with statements that can be pasted; pasted, the check has
 // nothing more to say.
 func TestRolesByHand(t *testing.T) {
 	u := roleServers(t, 13, 18).withRoles(t, "")
 	before := u.target.run(roleState)
-	u.run(exitBlocked, "check").says("role shop_owner is missing on the target", "--roles", "create role shop_owner;", "on the source it may log in to this database", `grant "Readers" to shop_app`, "--settings", "statement_timeout", `\password shop_app`)
+	u.run(exitBlocked, "check").says("role shop_owner is missing on the target", "--roles", "create role shop_owner;", "on the source it may log in to this database", `grant "Readers" to shop_app`, "--settings", "alter role shop_app set statement_timeout to '123s';", `password with \password`)
 	u.run(exitBlocked, "sync")
 	u.target.is(before, roleState)
 	for _, f := range u.findings("roles") {
@@ -289,7 +289,7 @@ func TestRolesByHand(t *testing.T) {
 // TestRolesOfAPlainRole: a role that may create roles, and no more, makes what it may; the rest is said before.
 func TestRolesOfAPlainRole(t *testing.T) {
 	p := roleServers(t, 14, 17)
-	u := p.withRoles(t, "create role mighty superuser login password 'mighty-geheim';")
+	u := p.withRoles(t, "create role mighty superuser login password 'mighty-geheim'; alter schema public owner to shop_owner")
 	u.target.run("create role mover login createrole createdb password 'mover'; grant pg_create_subscription to mover; alter database " + u.name + " owner to mover")
 	before := u.target.run(roleState)
 	plain := []string{"PGLEAP_TARGET=" + p.target.URIFor("mover", "mover", u.name)}

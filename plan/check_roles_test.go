@@ -111,7 +111,10 @@ var roleCases = map[string][]checkCase{
 			client(s, asItIs)
 			client(t, func(r *RoleDetail) { r.Password = PasswordNone })
 		}, Warning, "none on the target: client", `\password client`},
-		{"md5", func(s, t *Facts, _ *Options) { details(s, t); client(s, func(r *RoleDetail) { r.Password = PasswordMD5 }) }, Warning, "1 passwords are stored as md5: client", `\password client`},
+		{"md5", func(s, t *Facts, _ *Options) {
+			details(s, t)
+			client(s, func(r *RoleDetail) { r.Password = PasswordMD5 })
+		}, Warning, "1 passwords are stored as md5: client", `\password client`},
 		{"md5 before 18", func(s, t *Facts, _ *Options) {
 			details(s, t)
 			md5 := func(r *RoleDetail) { r.Password = PasswordMD5 }
@@ -128,7 +131,10 @@ var roleCases = map[string][]checkCase{
 			s.RoleDetails.Settings, t.RoleDetails.Settings = set1("app", true, "work_mem", "4MB"), set1("app", true, "work_mem", "4MB")
 		}, "", "", ""},
 		{"setting of somebody else", func(s, _ *Facts, _ *Options) { s.RoleDetails.Settings = set1("stranger", false, "work_mem", "4MB") }, "", "", ""},
-		{"setting, begun", func(s, t *Facts, _ *Options) { s.RoleDetails.Settings = set1("app", false, "work_mem", "4MB"); own(s, t) }, "", "", ""},
+		{"setting, begun", func(s, t *Facts, _ *Options) {
+			s.RoleDetails.Settings = set1("app", false, "work_mem", "4MB")
+			own(s, t)
+		}, "", "", ""},
 		{"settings with the flag", func(s, _ *Facts, o *Options) {
 			s.RoleDetails.Settings, o.Settings = set1("app", true, "work_mem", "4MB"), true
 		}, Info, "1 settings differ from the source's: work_mem of role app in this database", ""},

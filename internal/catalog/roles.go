@@ -1,8 +1,11 @@
 package catalog
 
 import (
+	"context"
+	"fmt"
 	"strings"
 
+	"pgleap/internal/pg"
 	"pgleap/internal/pgver"
 	"pgleap/plan"
 )
@@ -115,4 +118,15 @@ func roleMarks(v pgver.Version) []string {
 		granted = "has_parameter_privilege(s.name, 'set')"
 	}
 	return []string{"{{administers}}", administers, "{{inherit}}", inherit, "{{set}}", set, "{{granted}}", granted}
+}
+
+// ReadRoles reads of a server's facts only what concerns roles and settings.
+func ReadRoles(ctx context.Context, q pg.Querier, side plan.Side) (plan.Facts, error) {
+	r := &reader{ctx: ctx, q: q, facts: plan.Facts{Side: side}}
+	for _, step := range []func() error{r.server, r.role, r.roles, r.roleDetails} {
+		if err := step(); err != nil {
+			return plan.Facts{}, fmt.Errorf("read the roles of the %s: %w", side, err)
+		}
+	}
+	return r.facts, nil
 }

@@ -6,8 +6,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
-
 	"pgleap/internal/pg"
 	"pgleap/plan"
 	"pgleap/schema"
@@ -53,19 +51,12 @@ func (r *run) secretsOf(ctx context.Context, s plan.Step) (secrets, error) {
 	if len(roles) == 0 {
 		return all, nil
 	}
-	rows, err := r.source.Query(ctx, `select rolname::text, rolpassword from pg_authid where rolname = any($1) and rolpassword is not null`, roles)
+	stored, err := storedPasswords(ctx, r.source, roles)
 	if err != nil {
-		return nil, fmt.Errorf("read the passwords of %d roles on the source: %w", len(roles), err)
-	}
-	var role, stored string
-	if _, err := pgx.ForEachRow(rows, []any{&role, &stored}, func() error {
-		all[plan.PasswordMark(role)] = pg.Secret(stored)
-		return nil
-	}); err != nil {
-		return nil, fmt.Errorf("read the passwords of %d roles on the source: %w", len(roles), err)
+		return nil, fmt.Errorf("source: %w", err)
 	}
 	for _, role := range roles {
-		if _, ok := all[plan.PasswordMark(role)]; !ok {
+		if all[plan.PasswordMark(role)] = stored[role]; stored[role] == "" {
 			return nil, plan.Fail(plan.KindDrift, "begin anew: pgleap abort, then pgleap sync", "role %s has no password on the source any more; it had one when the run was begun", plan.OneLine(plan.QuoteIdent(role)))
 		}
 	}

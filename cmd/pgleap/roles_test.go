@@ -235,10 +235,17 @@ func TestRolesTakenBack(t *testing.T) {
 	u.target.is("1", "select count(*) from pg_roles where rolname = 'shop_app'")
 	u.target.run("drop role shop_app")
 	unchanged()
+
+	u.run(exitOK, sync...)
+	elsewhere := connect(t, p.target.URI("postgres"))
+	elsewhere.run("create table theirs (id int); alter table theirs owner to shop_owner")
+	u.run(exitOK, "abort").says("stays, because it is in use elsewhere on the target: drop role shop_owner")
+	elsewhere.run("drop table theirs; drop role shop_owner")
+	unchanged()
 }
 
 // TestRolesOfTwoRuns: the databases of one server share their roles, and so do their upgrades. The role that
-// both need is made by one of them, and goes with that one only when the other does not use it.
+// both need is made by one of them; an abort of that one does not take it away from the other.
 func TestRolesOfTwoRuns(t *testing.T) {
 	p := roleServers(t, 13, 18)
 	one := p.withRoles(t, "")
@@ -259,7 +266,8 @@ func TestRolesOfTwoRuns(t *testing.T) {
 	if made(two) {
 		maker, other = two, one
 	}
-	maker.run(exitOK, "abort").says("stays, because it is in use elsewhere on the target: drop role shop_owner")
+	maker.run(exitOK, "abort").says("stays, because it belongs to the whole server and other databases of the target may rely on it ("+other.name+")", "drop role shop_owner;")
+	maker.target.is("0", "select count(*) from pg_db_role_setting where setdatabase = (select oid from pg_database where datname = current_database())")
 	other.run(exitOK, "cutover", "--confirm", other.name)
 	other.run(exitOK, "finalize", "--confirm", other.name)
 	other.target.is("1", "select count(*) from pg_class where relowner = 'shop_owner'::regrole and relkind = 'r'")

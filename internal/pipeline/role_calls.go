@@ -102,6 +102,9 @@ func (r *run) restoreRoles(ctx context.Context, s plan.Step) error {
 		if err != nil {
 			return err
 		}
+		if made, err = r.ofThisDatabase(ctx, s, made, now); err != nil {
+			return err
+		}
 		for _, sql := range restoring(made, now, r.target.Version(), r.plan.Target.Database) {
 			if err := r.restore(ctx, s, sql); err != nil {
 				return err
@@ -109,6 +112,33 @@ func (r *run) restoreRoles(ctx context.Context, s plan.Step) error {
 		}
 		return journal.RecordOn(ctx, r.target, journal.Restored, r.stageOf(s.ID), s.ID, struct{}{})
 	})
+}
+
+// ofThisDatabase leaves out what belongs to the whole server when it has other databases: an upgrade into one of
+// them found these roles there, and may be in production by now, with nothing that PostgreSQL would call a
+// dependency. A role too many harms nobody; a login that is gone does.
+func (r *run) ofThisDatabase(ctx context.Context, s plan.Step, made catalog.RoleChanges, now catalog.RoleState) (catalog.RoleChanges, error) {
+	var others string
+	if err := r.target.QueryRow(ctx, `select coalesce(string_agg(quote_ident(datname), ', ' order by datname), '') from pg_database
+		where datallowconn and not datistemplate and datname not in (current_database(), 'postgres')`).Scan(&others); err != nil {
+		return made, fmt.Errorf("look for other databases of the target: %w", err)
+	}
+	if others == "" {
+		return made, nil
+	}
+	here := func(list []plan.RoleSetting) []plan.RoleSetting {
+		return slices.DeleteFunc(slices.Clone(list), func(set plan.RoleSetting) bool { return !set.Database })
+	}
+	kept := catalog.RoleChanges{Made: catalog.RoleState{Settings: here(made.Made.Settings)}, Was: here(made.Was)}
+	whole := made
+	whole.Made.Settings = slices.DeleteFunc(slices.Clone(made.Made.Settings), func(set plan.RoleSetting) bool { return set.Database })
+	if left := restoring(whole, now, r.target.Version(), r.plan.Target.Database); len(left) > 0 {
+		r.emit(plan.Event{
+			Kind: plan.EventNote, Step: s.ID, Data: map[string]any{"statements": left},
+			Message: plan.OneLine(fmt.Sprintf("stays, because it belongs to the whole server and other databases of the target may rely on it (%s); if none does, take it back with: %s", others, strings.Join(left, " "))),
+		})
+	}
+	return kept, nil
 }
 
 // restore sends one statement; what others have come to depend on stays, and is said.

@@ -20,7 +20,7 @@ func roleSteps(s plan.RoleStatements) []plan.Step {
 	var steps []plan.Step
 	if len(s.Roles) > 0 {
 		step := roleStep(stepRoles, fmt.Sprintf("create %d roles, those that are not there: %s", len(s.Roles), missingNow(s.Missing)), s.Roles)
-		step.Why = "pg_dump does not carry roles; they belong to the whole server: one that is there is left as it is, and abort drops only those that this step made"
+		step.Why = "pg_dump does not carry roles; they belong to the whole server: one that is there is left as it is; abort drops only those that this step made, and none where the target has other databases that may rely on them"
 		step.ByHand = s.ByHand
 		steps = append(steps, step)
 	}

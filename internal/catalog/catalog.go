@@ -89,7 +89,8 @@ func marksOf(v pgver.Version) *strings.Replacer {
 	if v.Has(pgver.ConstraintParents) {
 		written = "k.conparentid = 0"
 	}
-	return strings.NewReplacer("{{oids}}", oids, "{{generated}}", generated, "{{keys}}", keys, "{{written}}", written)
+	marks := []string{"{{oids}}", oids, "{{generated}}", generated, "{{keys}}", keys, "{{written}}", written}
+	return strings.NewReplacer(append(marks, roleMarks(v)...)...)
 }
 
 // query runs sql/<name>.sql and returns its rows, matched to T's fields by their names.

@@ -116,7 +116,9 @@ func (j *Journal) Create(ctx context.Context, p plan.Plan, definition string) er
 const (
 	StepDone  = "step-done"
 	StageDone = "stage-done"
-	Before    = "before" // what was found before an act, needed to take it back
+	Before    = "before"   // what was found before an act, needed to take it back
+	Made      = "made"     // what a step has really changed on the target, where it may have found it done
+	Restored  = "restored" // what was made was taken back
 	Released  = "released"
 	Undone    = "undone"
 	Aborting  = "aborting" // an abort was begun

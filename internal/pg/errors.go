@@ -45,6 +45,31 @@ func Message(err error) string {
 	return text
 }
 
+// Redacted returns an error with the server's message as redact leaves it, and the SQLSTATE, but nothing of the
+// statement: for one that held a secret.
+func Redacted(err error, redact func(string) string) error {
+	for _, cause := range []error{context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, cause) {
+			return cause
+		}
+	}
+	text := redact(Message(err))
+	var pe *pgconn.PgError
+	if !errors.As(err, &pe) {
+		return errors.New(text)
+	}
+	return &secretError{text: text, code: &pgconn.PgError{Severity: pe.Severity, Code: pe.Code, Message: text}}
+}
+
+// secretError shows no more than its text.
+type secretError struct {
+	text string
+	code *pgconn.PgError
+}
+
+func (e *secretError) Error() string { return e.text }
+func (e *secretError) Unwrap() error { return e.code }
+
 // Position returns the 1-based character of the statement that the server complained about, or 0.
 func Position(err error) int {
 	var pe *pgconn.PgError
@@ -57,6 +82,11 @@ func Position(err error) int {
 // SQLSTATEs that decide something.
 const (
 	CodeDeadlock    = "40P01"
+	CodeExists      = "42710"
+	CodeUnique      = "23505"
+	CodeInternal    = "XX000" // also: a row of a catalog that two sessions change at the same time
+	CodeDependent   = "2BP01"
+	CodeInvalid     = "22023"
 	CodeLockTimeout = "55P03"
 	CodeReadOnly    = "25006"
 	CodeUndefined   = "42704"

@@ -49,9 +49,11 @@ var (
 	SubscriptionStreaming = Feature{14, "a large transaction can be streamed before its commit; the option binary exists"}
 	SubscriptionStats     = Feature{15, "pg_stat_subscription_stats counts the errors of apply and sync"}
 	DisableOnError        = Feature{15, "subscriptions have disable_on_error and SKIP"}
+	ParameterPrivileges   = Feature{15, "a role can be granted to set a parameter that takes a superuser"}
 	PublicSchemaClosed    = Feature{15, "schema public is no longer writable by everybody"}
 	CreateSubscription    = Feature{16, "the role pg_create_subscription may create subscriptions without superuser"}
 	SubscriptionOrigin    = Feature{16, "subscriptions have origin, run_as_owner and password_required"}
+	RoleAdministration    = Feature{16, "CREATEROLE gives only what its holder has and administers; a membership has INHERIT and SET of its own"}
 	IndexForIdentityFull  = Feature{16, "apply uses any btree index for a table with REPLICA IDENTITY FULL"}
 	TransactionTimeout    = Feature{17, "transaction_timeout exists and ends long sessions"}
 	MaintainPrivilege     = Feature{17, "tables have the privilege MAINTAIN"}
@@ -60,5 +62,6 @@ var (
 	GeneratedIdentity     = Feature{18, "updates of a table whose replica identity has an unpublished generated column are refused"}
 	ConflictCounters      = Feature{18, "pg_stat_subscription_stats counts conflicts by kind"}
 	VirtualColumns        = Feature{18, "generated columns can be virtual"}
+	MD5Deprecated         = Feature{18, "passwords stored as md5 are deprecated: a later major will not take them"}
 	NotNullConstraints    = Feature{18, "NOT NULL is a row of pg_constraint"}
 )

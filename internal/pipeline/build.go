@@ -25,14 +25,15 @@ import (
 func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Options, sel plan.Selection, entries []schema.Entry) plan.Plan {
 	repairs := plan.IdentityRepairs(source, sel, o)
 	entries = schema.Choose(entries, chosenIndexes(repairs))
+	roles := plan.RoleStatementsFor(source, target, o)
 	return plan.Plan{
 		Format: plan.Format, Tool: tool, Run: run, Source: source, Target: target, Options: o,
 		Findings: plan.Check(source, target, o),
 		Stages: []plan.Stage{
-			definitions(run, source, entries, repairs),
+			definitions(run, source, roles, entries, repairs),
 			withFilenodes(run, source.Version, pgsync.Publish(run, source, target, sel, o)),
 			pgsync.Subscribe(run, target, sel),
-			finish(run, sel, entries),
+			finish(run, sel, roles, entries),
 			cutover.Stage(sel, sequences.ReadStatement(source.Version), o, schema.DeferredSteps(entries)),
 			release(run),
 			pgsync.Teardown(run),
@@ -46,19 +47,21 @@ const (
 	stepCompare plan.StepID = "finish.compare"
 )
 
-func definitions(run plan.RunID, source plan.Facts, entries []schema.Entry, repairs []plan.IdentityRepair) plan.Stage {
+func definitions(run plan.RunID, source plan.Facts, roles plan.RoleStatements, entries []schema.Entry, repairs []plan.IdentityRepair) plan.Stage {
 	steps := []plan.Step{{
 		ID: stepJournal, Title: "create the journal", On: plan.Target,
 		Why:   "it survives the operator's machine: the same command from anywhere goes on",
 		Probe: "select case when to_regclass('pgleap.marker') is null then 'absent' else 'done' end",
 		Do:    plan.Action{SQL: journal.Definition(run, source.SystemID)},
 		Undo:  plan.Action{SQL: "drop schema if exists pgleap cascade"},
-	}, {
+	}}
+	steps = append(steps, roleSteps(roles)...)
+	steps = append(steps, plan.Step{
 		ID: "schema.initial", Title: "write down what the target holds before anything is made", On: plan.Target,
 		Why:      "abort puts it back",
 		Recorded: true, Do: plan.Action{Call: callInitial},
 		Undo: plan.Action{Call: callClear},
-	}}
+	})
 	return plan.Stage{
 		ID: plan.StageSchema, Title: "definitions on the target, without what is quicker to make after the copy", Session: schema.SessionSettings(),
 		Steps: slices.Concat(steps, schema.DefinitionSteps(entries), pgsync.TargetIdentitySteps(repairs)),
@@ -76,7 +79,7 @@ func chosenIndexes(repairs []plan.IdentityRepair) []plan.Name {
 	return out
 }
 
-func finish(run plan.RunID, sel plan.Selection, entries []schema.Entry) plan.Stage {
+func finish(run plan.RunID, sel plan.Selection, roles plan.RoleStatements, entries []schema.Entry) plan.Stage {
 	sizes := map[plan.Name]int64{}
 	for _, r := range sel.Published {
 		sizes[r.Name] = r.Bytes
@@ -102,6 +105,7 @@ func finish(run plan.RunID, sel plan.Selection, entries []schema.Entry) plan.Sta
 		},
 		pgsync.Durable(run),
 	)
+	steps = append(steps, settingSteps(roles)...)
 	return plan.Stage{ID: plan.StageFinish, Title: "indexes, constraints, triggers, statistics", Session: schema.SessionSettings(), Steps: steps}
 }
 

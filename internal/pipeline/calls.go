@@ -23,11 +23,10 @@ const (
 	callCompare   = "compare-catalogs"
 
 	callLateSequences = "late-sequences"
+
+	callChangeRoles  = "change-roles"
+	callRestoreRoles = "restore-roles"
 )
-
-const secretPlaceholder = pgsync.Conninfo
-
-func (r *run) holdsSecret(s plan.Step) bool { return strings.Contains(s.Do.SQL, secretPlaceholder) }
 
 // call carries out the named part.
 func (r *run) call(ctx context.Context, name string, s plan.Step) error {
@@ -56,6 +55,10 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 		return r.compare(ctx)
 	case callFilenodes:
 		return r.rememberFilenodes(ctx, s)
+	case callChangeRoles:
+		return r.changeRoles(ctx, s)
+	case callRestoreRoles:
+		return r.restoreRoles(ctx, s)
 	case callLateSequences:
 		if err := r.lateDefinitions(ctx); err != nil {
 			return err

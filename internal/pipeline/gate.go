@@ -118,7 +118,10 @@ func (r *run) stillFit(ctx context.Context) error {
 	if err := r.filenodesUnchanged(ctx, r.source); err != nil {
 		return err
 	}
-	return r.recheck(ctx)
+	if err := r.recheck(ctx); err != nil {
+		return err
+	}
+	return r.rolesFit(ctx)
 }
 
 // stillPublished: a table that was dropped and made again has the same definition, and is in no publication.

@@ -241,29 +241,29 @@ func (r *run) doRecorded(ctx context.Context, t *pg.Target, stage plan.Stage, s 
 			}
 			return journal.RecordOn(ctx, t, journal.StepDone, stage.ID, s.ID, nil)
 		})
-		if err == nil || attempt == maxAttempts || pg.Code(err) != pg.CodeDeadlock {
+		if err == nil || attempt == maxAttempts || !collided(s, err) {
 			return err
 		}
-		r.emit(plan.Event{Kind: plan.EventNote, Stage: stage.ID, Step: s.ID, Message: s.Title + ": deadlock with another session, tried again"})
+		r.emit(plan.Event{Kind: plan.EventNote, Stage: stage.ID, Step: s.ID, Message: s.Title + ": it collided with another session, tried again"})
 	}
 }
 
 const maxAttempts = 10
 
+// collided tells whether the same step can succeed when it is tried again.
+func collided(s plan.Step, err error) bool {
+	code := pg.Code(err)
+	return code == pg.CodeDeadlock || s.Do.Call == callChangeRoles && slices.Contains(rolesCollide, code)
+}
+
 func (r *run) statements(ctx context.Context, t *pg.Target, stage plan.Stage, s plan.Step) error {
 	if s.Do.Call != "" {
 		return r.call(ctx, s.Do.Call, s)
 	}
-	if !r.holdsSecret(s) {
+	if !holdsSecret(s.Do.SQL) {
 		return schema.Load(ctx, t, stage.ID, s)
 	}
-	if err := hideStatement(ctx, t); err != nil {
-		return err
-	}
-	if err := t.ExecSecret(ctx, s.Do.SQL, r.fill(s.Do.SQL, secretPlaceholder)); err != nil {
-		return &plan.StepError{Stage: stage.ID, Step: s.ID, On: s.On, SQL: s.Do.SQL, Err: errors.New(r.redact(pg.Message(err))), Hint: "see pgleap check: it tries this connection"}
-	}
-	return nil
+	return r.sendSecret(ctx, t, stage.ID, s, "see pgleap check: it tries this connection")
 }
 
 // openLoader opens a session on the target with the settings that definitions are loaded under.

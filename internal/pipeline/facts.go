@@ -11,6 +11,7 @@ import (
 	"pgleap/internal/pg"
 	"pgleap/plan"
 	"pgleap/schema"
+	pgsync "pgleap/sync"
 )
 
 // Reading is what was read from both servers, and the pg_dump that was found.
@@ -104,14 +105,8 @@ func (c Config) redact(text string) string {
 	return c.Source.Redact(c.reachedAt().Redact(c.Target.Redact(text)))
 }
 
-// hideStatement keeps the transaction's next statements, which hold a password, out of the server's log and
-// of pg_stat_activity and pg_stat_statements, where we may. Only a superuser may.
 func hideStatement(ctx context.Context, t *pg.Target) error {
-	_, err := t.Exec(ctx, `select set_config(s.name, s.value, true) from (values
-  ('log_statement', 'none'), ('log_min_error_statement', 'panic'), ('log_min_duration_statement', '-1'),
-  ('log_duration', 'off'), ('track_activities', 'off'), ('log_min_duration_sample', '-1'), ('log_transaction_sample_rate', '0'),
-  ('pg_stat_statements.track', 'none'), ('auto_explain.log_min_duration', '-1')) s(name, value)
-where exists (select from pg_settings p where p.name = s.name) and (select rolsuper from pg_roles where rolname = current_user)`)
+	_, err := t.Exec(ctx, pgsync.HideStatement)
 	if err != nil {
 		return fmt.Errorf("keep the connection string out of the server's log: %w", err)
 	}

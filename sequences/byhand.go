@@ -16,7 +16,7 @@ const handMost = 500
 func ByHand(of []plan.Sequence, margin int64, file string) string {
 	return written(file, union(of, func(s plan.Sequence) string {
 		return fmt.Sprintf("select %s as name, %s as last, is_called as called from %s", plan.QuoteLiteral(s.Name.String()), ahead(s, margin), s.Name)
-	}, "select format('select pg_catalog.setval(%L, %s, %L);', name, last, called) from (\n", "\n) s;"))
+	}, "select 'select count(pg_catalog.setval(name::regclass, last, called)) as sequences_set from (values ' || string_agg(format('(%L, %s::bigint, %L::boolean)', name, last, called), ', ') || ') v(name, last, called);' from (\n", "\n) s;"))
 }
 
 // LateByHand returns a psql script for the old server that writes into a file what puts those of the new server

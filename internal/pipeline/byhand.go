@@ -50,7 +50,7 @@ func compareByHand(run plan.RunID) string {
 	)
 }
 
-const compareTrouble = "diff shows lines: each needs an explanation. Harmless is what a newer PostgreSQL prints in another way (an expression with other parentheses, the owner and the privileges of schema public, new storage options), " +
+const compareTrouble = "diff shows lines: each needs an explanation. Harmless is what a newer PostgreSQL prints in another way (columns of a view without the table's name, IN before a procedure's arguments, EXECUTE FUNCTION for EXECUTE PROCEDURE, the name of a range type's multirange, owner and privileges of schema public), " +
 	"what was not selected for the move, and triggers that stage switch makes. An object that is missing on one side is not harmless: make it there, before the switch"
 
 // filenodesByHand remembers them in a table that no publication carries.

@@ -96,6 +96,20 @@ func drainByHand() string {
 		"the row did not arrive. Type rollback; in terminal OLD: writes go on there, and nothing has happened")})
 }
 
+// ArrivedByHand writes into a file that the marker is there, and what else must hold, for terminal OLD to read: it
+// must not commit what the new server has not got, whoever overlooked an error there.
+func ArrivedByHand(run plan.RunID, holds string) string {
+	return `\pset tuples_only on
+\pset format unaligned
+\o ` + arrivedFile(run) + `
+select id from pgleap.marker where id = current_setting('pgleap.marker')::bigint and ` + holds + `;
+\o
+\pset tuples_only off
+\pset format aligned`
+}
+
+func arrivedFile(run plan.RunID) string { return run.Object() + "_arrived.txt" }
+
 // deferredByHand leaves the transaction open, as pgleap does: it is committed behind the fence's commit.
 func deferredByHand(first bool, sql string) string {
 	begin := ""
@@ -110,10 +124,17 @@ const Moved = "NOW let the applications go to the new server"
 
 // commitByHand believes only the catalogs: a psql whose connection broke connects again by itself, and answers
 // COMMIT with a warning that nobody reads.
-func commitByHand(tables int, deferred bool) string {
+func commitByHand(run plan.RunID, tables int, deferred bool) string {
 	count := "select count(*) from pg_trigger where tgname = '" + plan.FenceTrigger + "' and not tgisinternal"
 	stands := fmt.Sprintf("if (%s) < %d then\n    raise exception '%%', ", count, tables)
 	commit := []string{
+		"\\set arrived `cat " + arrivedFile(run) + "`",
+		"select set_config('pgleap.arrived', :'arrived', true) as arrived;",
+		plan.DoBlock(`begin
+  if (select max(id)::text from pgleap.marker) is distinct from current_setting('pgleap.arrived') then
+    raise exception 'terminal NEW has not said that everything arrived and every sequence is set: look for an error there. Type rollback; and begin the switch anew';
+  end if;
+end`),
 		plan.DoBlock("begin\n  " + stands + "'the fence is not there: this session is not the one that holds the locks. Type rollback; and begin the switch anew';\n  end if;\nend"),
 		"commit;",
 		plan.DoBlock("begin\n  " + stands + "'THE FENCE DOES NOT STAND: nothing has happened, writes go on at the old server. Type rollback; in terminal NEW, and begin the switch anew';\n  end if;\nend"),

@@ -97,8 +97,8 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 		Why:     "everything above is held by one session and falls with it; after this commit the target is the truth",
 		Do:      plan.Action{Call: CallSwitch, SQL: "commit"},
 		Hazards: []plan.Hazard{plan.HazardFinal},
-		ByHand:  commitByHand(len(fenced), len(deferred) > 0),
-		Trouble: "psql says that the connection was lost: open a new one and look whether the fence stands, with the query below. It stands: the new server is the truth, go on. It does not: nothing has happened, begin the switch anew",
+		ByHand:  commitByHand(run, len(fenced), len(deferred) > 0),
+		Trouble: "psql says that the connection was lost: open a new one and ask it whether the fence stands: the question is under step switch.fence. It stands: the new server is the truth, go on. It does not: nothing has happened, begin the switch anew",
 	})
 	return stage
 }

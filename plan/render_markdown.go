@@ -133,7 +133,10 @@ func (p Plan) mdFindings(b *bytes.Buffer) {
 
 // mdBlock writes the block at the left margin: what is copied from the runbook is then what is meant, also where
 // a string constant goes over several lines. A long one is folded.
-func mdBlock(b *bytes.Buffer, kind, text string) {
+func mdBlock(b *bytes.Buffer, kind, text string) { mdFolds(b, kind, text, "<details>") }
+
+// mdFolds is mdBlock with the tag that folds a long block.
+func mdFolds(b *bytes.Buffer, kind, text, details string) {
 	text = strings.Trim(text, "\n")
 	if text == "" {
 		return
@@ -145,7 +148,7 @@ func mdBlock(b *bytes.Buffer, kind, text string) {
 	const long = 40
 	lines := strings.Count(text, "\n") + 1
 	if lines > long {
-		fmt.Fprintf(b, "\n<details><summary>%d lines</summary>\n", lines)
+		fmt.Fprintf(b, "\n%s<summary>%d lines</summary>\n", details, lines)
 	}
 	fmt.Fprintf(b, "\n%s%s\n%s\n%s\n", fence, kind, text, fence)
 	if lines > long {
@@ -154,7 +157,9 @@ func mdBlock(b *bytes.Buffer, kind, text string) {
 }
 
 // mdTyped writes what is typed, under the terminal it is typed in.
-func mdTyped(b *bytes.Buffer, t Typed) {
+func mdTyped(b *bytes.Buffer, t Typed) { mdTypedFolds(b, t, "<details>") }
+
+func mdTypedFolds(b *bytes.Buffer, t Typed, details string) {
 	kind, name := "sql", "Terminal "+string(t.In)
 	if t.In == TerminalShell {
 		kind, name = "sh", "A shell"
@@ -163,7 +168,7 @@ func mdTyped(b *bytes.Buffer, t Typed) {
 		name += ": " + mdText(t.About)
 	}
 	fmt.Fprintf(b, "\n▶ **%s**\n", name)
-	mdBlock(b, kind, t.Text)
+	mdFolds(b, kind, t.Text, details)
 }
 
 // mdText keeps names from being read as Markdown or HTML.

@@ -13,6 +13,7 @@ func (p Plan) mdNeeded(b *bytes.Buffer) {
 <a id="needed"></a>
 
 - pg_dump of PostgreSQL %d or newer, psql 14 or newer, and nothing else. pgleap does the same by itself (pgleap sync, pgleap cutover, pgleap finalize) and takes back what fails; this document is for the day on which it may not or cannot. What is begun by hand is ended by hand: pgleap keeps no journal of it.
+- The new server, with an empty database of the same encoding and the roles that the old one uses; what stands under "what was found" is mended or accepted.
 - A superuser on both servers, or the roles that pgleap check asks for. A direct way to both: no PgBouncer between.
 - One folder from which all terminals are opened: files are handed over in it.
 - The passwords in ~/.pgpass (one line per server: host:port:database:user:password, mode 0600). No password stands in this document, and none belongs on a command line.

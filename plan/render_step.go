@@ -32,8 +32,12 @@ func (s Stage) mdStep(b *bytes.Buffer, number string, st Step) {
 	case len(parts) == 0:
 		b.WriteString("\n> **This step cannot be typed**: pgleap does more than its statements say. By hand it needs a way of your own, before you begin.\n")
 	}
+	details := "<details>"
+	if s.ID == StageSwitch { // nobody unfolds anything while writes wait
+		details = "<details open>"
+	}
 	for _, t := range parts {
-		mdTyped(b, t)
+		mdTypedFolds(b, t, details)
 	}
 	if st.Trouble != "" {
 		fmt.Fprintf(b, "\n**When it fails:** %s.\n", mdText(strings.TrimSuffix(st.Trouble, ".")))

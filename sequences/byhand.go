@@ -10,13 +10,18 @@ import (
 // handMost is how many relations one union holds: planning it grows faster than linearly.
 const handMost = 500
 
+// SetSetting counts, in the session that runs the file, how many sequences were set.
+const SetSetting = "pgleap.sequences_set"
+
 // ByHand returns a psql script for the old server that writes into a file what the new one is to run: every
 // sequence put where it stands, the margin ahead, in one transaction. It asks the relations themselves, which any
 // version can tell exactly.
 func ByHand(of []plan.Sequence, margin int64, file string) string {
 	return written(file, union(of, func(s plan.Sequence) string {
 		return fmt.Sprintf("select %s as name, %s as last, is_called as called from %s", plan.QuoteLiteral(s.Name.String()), ahead(s, margin), s.Name)
-	}, "select 'select count(pg_catalog.setval(name::regclass, last, called)) as sequences_set from (values ' || string_agg(format('(%L, %s::bigint, %L::boolean)', name, last, called), ', ') || ') v(name, last, called);' from (\n", "\n) s;"))
+	}, `select 'select set_config(''`+SetSetting+`'', (current_setting(''`+SetSetting+`'')::int + count(setval(name::regclass, last, called)))::text, false) as sequences_set from (values '
+  || string_agg(format('(%L, %L::bigint, %L::boolean)', name, last, called), ', ') || ') v(name, last, called);' from (
+`, "\n) s;"))
 }
 
 // LateByHand returns a psql script for the old server that writes into a file what puts those of the new server
@@ -34,7 +39,7 @@ func LateByHand(of []plan.Sequence, file string) string {
 			behind = ">"
 		}
 		return fmt.Sprintf("select %s as name, '%s' as behind, last_value as last, is_called as called from %s", plan.QuoteLiteral(s.Name.String()), behind, s.Name)
-	}, "select format('select %L as sequence, pg_catalog.setval(%L, %s, true) as now from %s where last_value %s %s or last_value = %s and not is_called;', name, name, last, name, behind, last, last) from (\n", "\n) s where called;"))
+	}, "select format('select %L as sequence, pg_catalog.setval(%L, %L, true) as now from %s where last_value %s %L or last_value = %L and not is_called;', name, name, last, name, behind, last, last) from (\n", "\n) s where called;"))
 }
 
 func written(file, queries string) string {

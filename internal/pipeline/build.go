@@ -79,7 +79,7 @@ func finish(run plan.RunID, sel plan.Selection, o plan.Options, entries []schema
 		plan.Step{
 			ID: "finish.sequences", Title: fmt.Sprintf("set %d sequences beforehand", len(sel.Sequences)), On: plan.Target,
 			Why: "at the switch only those are set that have moved since", Recorded: true,
-			Do: plan.Action{Call: callSequences}, ByHand: sequencesByHand(sel, o, run.Object()+"_sequences_1.sql"),
+			Do: plan.Action{Call: callSequences}, ByHand: plan.Script(sequencesByHand(sel, o, run.Object()+"_sequences_1.sql")),
 		},
 		plan.Step{
 			ID: stepCompare, Title: "compare the catalogs of both sides, object by object", On: plan.Target,

@@ -20,11 +20,16 @@ create table pgleap.marker (id bigint primary key, run text not null, at timesta
 commit;`})
 }
 
-func sequencesByHand(sel plan.Selection, o plan.Options, file string) string {
-	return plan.Script(
-		plan.Typed{In: plan.TerminalOld, About: "write where every sequence stands into the file " + file, Text: sequences.ByHand(sel.Sequences, o.SequenceMargin, file)},
-		plan.Typed{In: plan.TerminalNew, About: "put them there", Text: `\i ` + file},
-	)
+func sequencesByHand(sel plan.Selection, o plan.Options, file string) (old, fresh plan.Typed) {
+	n := len(sel.Sequences)
+	return plan.Typed{In: plan.TerminalOld, About: "write where every sequence stands into the file " + file, Text: sequences.ByHand(sel.Sequences, o.SequenceMargin, file)},
+		plan.Typed{In: plan.TerminalNew, About: fmt.Sprintf("put them there: %d in all", n), Text: `select set_config('` + sequences.SetSetting + `', '0', false) as sequences_set;
+\i ` + file + `
+` + plan.DoBlock(fmt.Sprintf(`begin
+  if current_setting('%s') <> '%d' then
+    raise exception 'only %% of %d sequences were set: look at what terminal OLD said, and begin this step anew', current_setting('%[1]s');
+  end if;
+end`, sequences.SetSetting, n, n))}
 }
 
 func lateByHand(run plan.RunID, sel plan.Selection) string {
@@ -67,7 +72,9 @@ func switchByHand(run plan.RunID, v pgver.Version, sel plan.Selection, o plan.Op
 	for i, s := range stage.Steps {
 		switch {
 		case s.ID == cutover.StepSequences:
-			stage.Steps[i].ByHand = sequencesByHand(sel, o, run.Object()+"_sequences_2.sql")
+			old, fresh := sequencesByHand(sel, o, run.Object()+"_sequences_2.sql")
+			fresh.Text += "\n" + cutover.ArrivedByHand(run, fmt.Sprintf("current_setting('%s') = '%d'", sequences.SetSetting, len(sel.Sequences)))
+			stage.Steps[i].ByHand = plan.Script(old, fresh)
 		case s.ID == cutover.StepUnchanged && !v.Has(pgver.PublishTruncate):
 			stage.Steps[i].ByHand += plan.Script(plan.Typed{In: plan.TerminalOld, About: "a table with another file was truncated, which did not travel", Text: plan.DoBlock(`begin
   if exists (select from pgleap.filenodes f where (f.nspname, f.relname, f.file) not in (

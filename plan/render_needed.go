@@ -51,6 +51,7 @@ read -rs SOURCE_CONNINFO && export SOURCE_CONNINFO
 // opening makes a session of psql one that stops at errors, is not ended by a timeout, and is the right one.
 func (f Facts) opening(t Terminal, further string) string {
 	return `\set ON_ERROR_STOP on
+\pset pager off
 \set PROMPT1 '` + string(t) + ` %/%R%x%# '
 set client_encoding = 'UTF8';
 set search_path = pg_catalog;

@@ -28,7 +28,7 @@ func lockByHand(run plan.RunID, locks string) string {
 			"not ready: a table is still being copied, or no apply worker runs (see the log of the new server). Do not begin the switch")},
 		plan.Typed{In: plan.TerminalOld, About: "before writes stop: is the new server near?", Text: plan.AwaitBlock(near, "60 s",
 			"the new server is more than 8 MB of WAL behind, or does not receive anything. Do not begin the switch")},
-		plan.Typed{In: plan.TerminalOld, About: "from here on writes wait", Text: `begin;
+		plan.Typed{In: plan.TerminalOld, About: "LOCK: from here on writes wait", Text: `begin;
 set local idle_in_transaction_session_timeout = '` + idleTimeout + `';
 set local lock_timeout = '300ms';
 select set_config('deadlock_timeout', '5ms', true) where current_setting('is_superuser') = 'on';
@@ -58,7 +58,7 @@ end`)},
 func markerByHand(run plan.RunID) string {
 	return plan.Script(
 		plan.Typed{In: plan.TerminalOld, About: "the position at which the old server stood still; write it down", Text: "select pg_current_wal_insert_lsn() as fence_lsn;"},
-		plan.Typed{In: plan.TerminalNew, About: "write a row with a new number on the old server, over a third connection that ends at once", Text: `select (extract(epoch from clock_timestamp()) * 1000000)::bigint as marker \gset
+		plan.Typed{In: plan.TerminalNew, About: "mark the old server's last moment: a row of ours, written over a third connection", Text: `select (extract(epoch from clock_timestamp()) * 1000000)::bigint as marker \gset
 select set_config('pgleap.marker', :'marker', false) as marker;
 \setenv MARKER :marker
 \! psql -X -q -d "$OLD" -c "insert into pgleap.marker (id, run) values ($MARKER, '` + string(run) + `')"`},
@@ -66,7 +66,7 @@ select set_config('pgleap.marker', :'marker', false) as marker;
 }
 
 func unchangedByHand() string {
-	return plan.Script(plan.Typed{In: plan.TerminalOld, About: "against what stage finish remembered", Text: plan.DoBlock(`begin
+	return plan.Script(plan.Typed{In: plan.TerminalOld, About: "are the definitions those that stage finish remembered?", Text: plan.DoBlock(`begin
   if (
 ` + definitionsStatement + `
   ) is distinct from (select definitions from pgleap.definitions) then
@@ -87,11 +87,11 @@ commit;`}
 }
 
 func fenceByHand(triggers string) string {
-	return plan.Script(plan.Typed{In: plan.TerminalOld, About: "not visible to anybody before the commit", Text: plan.Terminated(triggers)})
+	return plan.Script(plan.Typed{In: plan.TerminalOld, About: "create the fence; nobody sees it before the commit", Text: plan.Terminated(triggers)})
 }
 
 func drainByHand() string {
-	return plan.Script(plan.Typed{In: plan.TerminalNew, About: "wait for that row", Text: plan.AwaitBlock(
+	return plan.Script(plan.Typed{In: plan.TerminalNew, About: "wait until that row is there: all that was written before it is there too", Text: plan.AwaitBlock(
 		"exists (select from pgleap.marker where id = current_setting('pgleap.marker')::bigint)", "60 s",
 		"the row did not arrive. Type rollback; in terminal OLD: writes go on there, and nothing has happened")})
 }

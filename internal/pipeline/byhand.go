@@ -23,7 +23,7 @@ commit;`})
 func sequencesByHand(sel plan.Selection, o plan.Options, file string) (old, fresh plan.Typed) {
 	n := len(sel.Sequences)
 	return plan.Typed{In: plan.TerminalOld, About: "write where every sequence stands into the file " + file, Text: sequences.ByHand(sel.Sequences, o.SequenceMargin, file)},
-		plan.Typed{In: plan.TerminalNew, About: fmt.Sprintf("put them there: %d in all", n), Text: `select set_config('` + sequences.SetSetting + `', '0', false) as sequences_set;
+		plan.Typed{In: plan.TerminalNew, About: fmt.Sprintf("set them, %d in all", n), Text: `select set_config('` + sequences.SetSetting + `', '0', false) as sequences_set;
 \i ` + file + `
 ` + plan.DoBlock(fmt.Sprintf(`begin
   if current_setting('%s') <> '%d' then
@@ -76,7 +76,7 @@ func switchByHand(run plan.RunID, v pgver.Version, sel plan.Selection, o plan.Op
 			fresh.Text += "\n" + cutover.ArrivedByHand(run, fmt.Sprintf("current_setting('%s') = '%d'", sequences.SetSetting, len(sel.Sequences)))
 			stage.Steps[i].ByHand = plan.Script(old, fresh)
 		case s.ID == cutover.StepUnchanged && !v.Has(pgver.PublishTruncate):
-			stage.Steps[i].ByHand += plan.Script(plan.Typed{In: plan.TerminalOld, About: "a table with another file was truncated, which did not travel", Text: plan.DoBlock(`begin
+			stage.Steps[i].ByHand += plan.Script(plan.Typed{In: plan.TerminalOld, About: "was a table truncated? That did not travel", Text: plan.DoBlock(`begin
   if exists (select from pgleap.filenodes f where (f.nspname, f.relname, f.file) not in (
 ` + filenodesStatement(run) + `
   )) then

@@ -96,10 +96,11 @@ func (p *terminal) Write(text []byte) (int, error) {
 	return p.out.Write(text)
 }
 
-func (p *terminal) printed() string {
+// printedSince returns what came behind the first n bytes.
+func (p *terminal) printedSince(n int) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.out.String()
+	return string(p.out.Bytes()[n:])
 }
 
 // openTerminal starts psql by a shell, with the reader's command line.
@@ -124,21 +125,21 @@ func openTerminal(name, folder string, env []string, command string) (*terminal,
 // typeIn pastes a block and returns what psql answered. A psql that ended met an error.
 func (p *terminal) typeIn(text string, within time.Duration) (string, error) {
 	p.typed++
-	before := len(p.printed())
+	before := len(p.printedSince(0))
 	mark := fmt.Sprintf("end of block %d in %s", p.typed, p.name)
 	if _, err := io.WriteString(p.stdin, text+"\n\\echo "+mark+"\n"); err != nil {
 		<-p.ended
-		return p.printed()[before:], fmt.Errorf("terminal %s is closed: %w", p.name, err)
+		return p.printedSince(before), fmt.Errorf("terminal %s is closed: %w", p.name, err)
 	}
 	deadline := time.After(within)
 	for {
-		answer := p.printed()[before:]
+		answer := p.printedSince(before)
 		if i := strings.Index(answer, mark); i >= 0 {
 			return answer[:i], nil
 		}
 		select {
 		case <-p.ended:
-			return p.printed()[before:], fmt.Errorf("psql of terminal %s ended: %s", p.name, p.cmd.ProcessState)
+			return p.printedSince(before), fmt.Errorf("psql of terminal %s ended: %s", p.name, p.cmd.ProcessState)
 		case <-deadline:
 			return answer, fmt.Errorf("terminal %s does not come to the end of the block within %s", p.name, within)
 		case <-time.After(time.Millisecond):

@@ -1,4 +1,4 @@
-.PHONY: build servers test short lint rehearse bench golden
+.PHONY: build servers test short lint rehearse bench golden runbook
 
 build:            ## the binary, in bin/
 	go build -o bin/pgleap ./cmd/pgleap
@@ -19,3 +19,6 @@ rehearse: build servers   ## 13 → 18 under load, and the verdict: REHEARSE="--
 
 bench: servers    ## 20 switches under load, beside the same statements by hand
 	go test -timeout 60m -run '^$$' -bench Switch -benchtime 20x ./cmd/pgleap
+
+runbook: servers  ## docs/runbook-shop-13-18.md, the example of a runbook, written anew
+	go test -run TestRunbookDocument ./cmd/pgleap -update

@@ -29,7 +29,7 @@ const (
 // Stage returns the stage that stops the writers on the source and proves that nothing of theirs is missing.
 // read is the statement that reads the sequences; deferred are definitions that may only exist on the target
 // once replication has ended.
-func Stage(sel plan.Selection, read string, o plan.Options, deferred []plan.Step) plan.Stage {
+func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, deferred []plan.Step) plan.Stage {
 	fenced := sel.Fenced()
 	var locks, triggers []string
 	for _, r := range fenced {
@@ -46,16 +46,22 @@ func Stage(sel plan.Selection, read string, o plan.Options, deferred []plan.Step
 				Do:      plan.Action{Call: CallSwitch, SQL: joined(locks)},
 				Undo:    plan.Action{Call: CallSwitch, SQL: "rollback"},
 				Hazards: []plan.Hazard{plan.HazardLocks, plan.HazardStopsWrites},
+				ByHand:  lockByHand(run, joined(locks)),
+				Trouble: "the locks are not granted: a transaction of the application holds one for long. Type rollback; and look on the old server who it is: " +
+					"select pid, usename, application_name, xact_start, state, query from pg_stat_activity where xact_start < now() - interval '1 s' order by xact_start. Let it end, or end it with select pg_terminate_backend(PID)",
 			},
 			{
 				ID: StepMarker, Title: "write a marker, and take the fence LSN", On: plan.Source,
-				Why: "no write that was let through is still open: the marker's commit stands behind all of them",
-				Do:  plan.Action{Call: CallSwitch, SQL: "insert into pgleap.marker (id, run) values ($1, $2) returning pg_current_wal_insert_lsn()"},
+				Why:     "no write that was let through is still open: the marker's commit stands behind all of them",
+				Do:      plan.Action{Call: CallSwitch, SQL: "insert into pgleap.marker (id, run) values ($1, $2) returning pg_current_wal_insert_lsn()"},
+				ByHand:  markerByHand(run),
+				Trouble: "psql cannot connect for the row: the variable OLD is not set in the shell that started terminal NEW. Type rollback; in terminal OLD, mend it, begin the switch anew",
 			},
 			{
 				ID: StepUnchanged, Title: "make sure that no definition has changed since the catalogs were compared", On: plan.Source,
 				Why: "a table that was created in between would not be fenced",
-				Do:  plan.Action{Call: CallSwitch, SQL: definitionsStatement},
+				Do:  plan.Action{Call: CallSwitch, SQL: definitionsStatement}, ByHand: unchangedByHand(),
+				Trouble: "something was changed: type rollback; in terminal OLD, make the same change on the new server, and go back to step finish.compare",
 			},
 			{
 				ID: StepFence, Title: "create the fence in the transaction that holds the locks", On: plan.Source,
@@ -63,12 +69,14 @@ func Stage(sel plan.Selection, read string, o plan.Options, deferred []plan.Step
 				Probe:   probeFence(),
 				Do:      plan.Action{Call: CallSwitch, SQL: joined(triggers)},
 				Undo:    plan.Action{Call: CallSwitch, SQL: "rollback"},
-				Hazards: []plan.Hazard{plan.HazardStopsWrites},
+				Hazards: []plan.Hazard{plan.HazardStopsWrites}, ByHand: fenceByHand(joined(triggers)),
 			},
 			{
 				ID: StepDrain, Title: "wait until the marker is on the target", On: plan.Target,
-				Why: "a subscription applies transactions in the order of their commits: with the marker, every commit before it is there, and durable",
-				Do:  plan.Action{Call: CallSwitch, SQL: "select exists (select from pgleap.marker where id = $1)"},
+				Why:     "a subscription applies transactions in the order of their commits: with the marker, every commit before it is there, and durable",
+				Do:      plan.Action{Call: CallSwitch, SQL: "select exists (select from pgleap.marker where id = $1)"},
+				ByHand:  drainByHand(),
+				Trouble: "the row does not arrive: type rollback; in terminal OLD at once, then look at the log of the new server, and whether a session there holds a lock that apply waits for",
 			},
 			{
 				ID: StepSequences, Title: fmt.Sprintf("carry %d sequences over", len(sel.Sequences)), On: plan.Source,
@@ -80,6 +88,7 @@ func Stage(sel plan.Selection, read string, o plan.Options, deferred []plan.Step
 	for i, d := range deferred {
 		d.ID = plan.StepID(fmt.Sprintf("%s%d", deferredPrefix, i+1))
 		d.Why = "ENABLE ALWAYS or ENABLE REPLICA: it would have fired a second time for replicated rows; committed behind the fence"
+		d.ByHand = deferredByHand(i == 0, d.Do.SQL)
 		d.Do.Call = CallSwitch
 		stage.Steps = append(stage.Steps, d)
 	}
@@ -88,6 +97,8 @@ func Stage(sel plan.Selection, read string, o plan.Options, deferred []plan.Step
 		Why:     "everything above is held by one session and falls with it; after this commit the target is the truth",
 		Do:      plan.Action{Call: CallSwitch, SQL: "commit"},
 		Hazards: []plan.Hazard{plan.HazardFinal},
+		ByHand:  commitByHand(run, len(fenced), len(deferred) > 0),
+		Trouble: "psql says that the connection was lost: open a new one and ask it whether the fence stands: the question is under step switch.fence. It stands: the new server is the truth, go on. It does not: nothing has happened, begin the switch anew",
 	})
 	return stage
 }

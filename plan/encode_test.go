@@ -75,7 +75,7 @@ func TestDecodeRefuses(t *testing.T) {
 func TestEncodeReportsTheWriter(t *testing.T) {
 	full := errors.New("disk full")
 	for name, write := range map[string]func(io.Writer) error{
-		"json": samplePlan().Encode, "text": samplePlan().WriteText, "markdown": samplePlan().WriteMarkdown,
+		"json": samplePlan().Encode, "text": samplePlan().WriteText, "markdown": func(w io.Writer) error { return samplePlan().WriteMarkdown(w, sampleTime) },
 	} {
 		if err := write(failingWriter{full}); !errors.Is(err, full) {
 			t.Errorf("%s: error %v; want %v", name, err, full)
@@ -114,7 +114,7 @@ func FuzzDecode(f *testing.F) {
 		if err := again.WriteText(io.Discard); err != nil {
 			t.Error(err)
 		}
-		if err := again.WriteMarkdown(io.Discard); err != nil {
+		if err := again.WriteMarkdown(io.Discard, sampleTime); err != nil {
 			t.Error(err)
 		}
 	})

@@ -111,7 +111,8 @@ type Step struct {
 	Lock     string    `json:"lock,omitempty"`     // the strongest lock and on what, such as "SHARE ROW EXCLUSIVE on every table"; "" where it is none that anybody meets
 	Notice   string    `json:"notice,omitempty"`   // what production notices, in plain words; "" is nothing
 	Estimate *Estimate `json:"estimate,omitempty"` // how long it takes; nil where nothing is known
-	ByHand   string    `json:"by_hand,omitempty"`  // a psql script that does the step without pgleap, where Do has a Call
+	ByHand   string    `json:"by_hand,omitempty"`  // a psql script that does the step without pgleap, where Do has a Call; made by Script
+	Trouble  string    `json:"trouble,omitempty"`  // what is known to go wrong here, and what to do then
 
 	// Except names objects that a comparison of the catalogs leaves out, as "kind name".
 	Except []string `json:"except,omitempty"`

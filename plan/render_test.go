@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -16,11 +17,13 @@ import (
 
 var updateGolden = flag.Bool("update", false, "write the golden files anew")
 
+var sampleTime = time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
+
 func TestRenderGolden(t *testing.T) {
 	p := samplePlan()
 	for name, write := range map[string]func(io.Writer) error{
 		"plan.txt":     p.WriteText,
-		"plan.md":      p.WriteMarkdown,
+		"plan.md":      func(w io.Writer) error { return p.WriteMarkdown(w, sampleTime) },
 		"plan.json":    p.Encode,
 		"findings.txt": func(w io.Writer) error { return WriteFindings(w, p.Source, p.Target, p.Findings, 64) },
 	} {
@@ -57,7 +60,7 @@ func TestRenderHoldsEveryStatement(t *testing.T) {
 	if err := p.WriteText(&text); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.WriteMarkdown(&md); err != nil {
+	if err := p.WriteMarkdown(&md, sampleTime); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range p.Stages {

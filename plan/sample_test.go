@@ -66,9 +66,12 @@ func sampleStages() []Stage {
 			},
 			{
 				ID: "sync.slot", Title: "Create the slot", On: Source, Hazards: []Hazard{HazardWaits, HazardRetainsWAL},
-				Do:   Action{Call: "sync.slot", SQL: "CREATE_REPLICATION_SLOT pgleap_shop LOGICAL pgoutput"},
-				Undo: Action{Call: "sync.drop-slot"},
+				Do:     Action{Call: "sync.slot", SQL: "CREATE_REPLICATION_SLOT pgleap_shop LOGICAL pgoutput"},
+				Undo:   Action{Call: "sync.drop-slot"},
+				ByHand: Script(Typed{TerminalOld, "waits", "select pg_create_logical_replication_slot('pgleap_shop', 'pgoutput');"}),
+				Lock:   "none", Notice: "WAL is kept", Estimate: &Estimate{2.5, "nobody | knows"}, Trouble: "somebody is in the way",
 			},
+			{ID: "sync.journal", Title: "Write it down", On: Target, Do: Action{Call: "sync.journal"}, ByHand: NothingByHand("pgleap alone reads it")},
 			{
 				ID: "sync.subscription", Title: "Subscribe", On: Target, Recorded: true,
 				Do: Action{SQL: "create subscription pgleap_shop connection {{source_conninfo}} publication pgleap_shop with (create_slot = false);"},

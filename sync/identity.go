@@ -48,7 +48,7 @@ func identitySteps(repairs []plan.IdentityRepair) []plan.Step {
 			Undo:    plan.Action{Call: CallPutBack, SQL: r.Back()},
 			Hazards: []plan.Hazard{plan.HazardLocks},
 			Lock:    lockedForAnInstant,
-			ByHand:  r.Set() + ";",
+			ByHand:  plan.Script(plan.Typed{In: plan.TerminalOld, Text: r.Set() + ";"}),
 		})
 	}
 	return steps
@@ -70,6 +70,10 @@ func TargetIdentitySteps(repairs []plan.IdentityRepair) []plan.Step {
 // PutBackSteps put the identities of one side back, at finalize.
 func PutBackSteps(on plan.Side, repairs []plan.IdentityRepair) []plan.Step {
 	var steps []plan.Step
+	terminal := plan.TerminalOld
+	if on == plan.Target {
+		terminal = plan.TerminalNew
+	}
 	for _, r := range repairs {
 		steps = append(steps, plan.Step{
 			ID:    plan.StepID("finalize.identity." + string(on) + "." + plan.OneLine(r.Table.Schema+"."+r.Table.Name)),
@@ -78,7 +82,7 @@ func PutBackSteps(on plan.Side, repairs []plan.IdentityRepair) []plan.Step {
 			Do:      plan.Action{Call: CallPutBack, SQL: r.Back()},
 			Hazards: []plan.Hazard{plan.HazardLocks},
 			Lock:    lockedForAnInstant,
-			ByHand:  r.Back() + ";",
+			ByHand:  plan.Script(plan.Typed{In: terminal, Text: r.Back() + ";"}),
 		})
 	}
 	return steps

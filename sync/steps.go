@@ -62,6 +62,8 @@ func Publish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o pl
 				Probe:   probeSlot(run),
 				Do:      plan.Action{Call: CallSlot, SQL: pg.CreateSlotStatement(run.Object())},
 				Undo:    plan.Action{Call: CallUnslot, SQL: DropSlotStatement(run)},
+				ByHand:  slotByHand(run, o.SlotTimeout),
+				Trouble: slotTrouble,
 				Hazards: []plan.Hazard{plan.HazardWaits, plan.HazardRetainsWAL},
 			},
 		},
@@ -136,14 +138,15 @@ func Subscribe(run plan.RunID, target plan.Facts, sel plan.Selection) plan.Stage
 		// (USAGE on the schema, INSERT on its own table). The definitions were loaded by the same superuser.
 		options += ", run_as_owner = true"
 	}
+	create := "create subscription " + name + " connection '" + Conninfo + "' publication " + name + "\n with (" + options + ")"
 	return plan.Stage{
 		ID: plan.StageSubscribe, Title: "subscription: rows are copied, then followed",
 		Steps: []plan.Step{
 			{
 				ID: "subscribe.subscription", Title: "create subscription " + run.Object(), On: plan.Target, Recorded: true,
 				Why:  "commits together with its record in the journal; the slot is there already, so the changes since then arrive too",
-				Do:   plan.Action{SQL: "create subscription " + name + " connection '" + Conninfo + "' publication " + name + "\n with (" + options + ")"},
-				Undo: plan.Action{SQL: DropSubscriptionStatement(run)},
+				Do:   plan.Action{SQL: create},
+				Undo: plan.Action{SQL: DropSubscriptionStatement(run)}, ByHand: subscriptionByHand(create), Trouble: subscriptionTrouble,
 			},
 			{
 				ID: "subscribe.enable", Title: "enable the subscription: the first copy starts", On: plan.Target,
@@ -157,6 +160,8 @@ func Subscribe(run plan.RunID, target plan.Facts, sel plan.Selection) plan.Stage
 				Why:     "one table that is still being copied is a table without its rows",
 				Probe:   probeReady(run, sel),
 				Do:      plan.Action{Call: CallCopy, SQL: StatesStatement + ";\n-- on the source, now and then, so that tables catch up where nobody writes:\n" + NudgeStatement},
+				ByHand:  copyByHand(run),
+				Trouble: copyTrouble,
 				Hazards: []plan.Hazard{plan.HazardLoad},
 			},
 		},
@@ -210,7 +215,7 @@ func Teardown(run plan.RunID) plan.Stage {
 			{
 				ID: "teardown.slot", Title: "drop replication slot " + run.Object(), On: plan.Source,
 				Probe: "select case when exists (select from pg_replication_slots where database = current_database() and (slot_name = " + literal + " or " + syncSlots(run) + ")) then 'absent' else 'done' end",
-				Do:    plan.Action{Call: CallUnslot, SQL: DropSlotStatement(run)},
+				Do:    plan.Action{Call: CallUnslot, SQL: DropSlotStatement(run)}, ByHand: unslotByHand(run),
 			},
 			{
 				ID: "teardown.publication", Title: "drop publication " + run.Object(), On: plan.Source,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -98,7 +99,7 @@ func runPlan(ctx context.Context, s *session, out io.Writer, format, file string
 	if s.json {
 		format = "json"
 	}
-	write := map[string]func(plan.Plan, io.Writer) error{"text": plan.Plan.WriteText, "markdown": plan.Plan.WriteMarkdown, "json": plan.Plan.Encode}[format]
+	write := map[string]func(plan.Plan, io.Writer) error{"text": plan.Plan.WriteText, "markdown": writeRunbook, "json": plan.Plan.Encode}[format]
 	if write == nil {
 		return plan.Fail(plan.KindUsage, "give text, markdown or json", "--format %q is not known", format)
 	}
@@ -119,6 +120,8 @@ func runPlan(ctx context.Context, s *session, out io.Writer, format, file string
 	}
 	return nil
 }
+
+func writeRunbook(p plan.Plan, w io.Writer) error { return p.WriteMarkdown(w, time.Now()) }
 
 func savePlan(p plan.Plan, file string) error {
 	f, err := os.Create(file)

@@ -31,6 +31,9 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(runbookSocket) != "" && len(os.Args) > 1 && byHandVerbs[os.Args[1]] {
+		os.Exit(askTheReader(os.Getenv(runbookSocket), os.Args[1:]))
+	}
 	if os.Getenv(asCommand) == "1" {
 		point = faultPoint(os.Getenv(pointsFile), os.Getenv(killAt))
 		if os.Getenv(leakAddress) == "1" {

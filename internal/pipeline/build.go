@@ -33,9 +33,9 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 			definitions(run, source, roles, entries, repairs),
 			withFilenodes(run, source.Version, pgsync.Publish(run, source, target, sel, o)),
 			pgsync.Subscribe(run, target, sel),
-			finish(run, sel, roles, entries),
-			cutover.Stage(sel, sequences.ReadStatement(source.Version), o, schema.DeferredSteps(entries)),
-			release(run),
+			finish(run, sel, o, roles, entries),
+			switchByHand(run, source.Version, sel, o, cutover.Stage(run, sel, sequences.ReadStatement(source.Version), o, schema.DeferredSteps(entries))),
+			release(run, sel),
 			pgsync.Teardown(run),
 			finalize(repairs),
 		},
@@ -53,14 +53,14 @@ func definitions(run plan.RunID, source plan.Facts, roles plan.RoleStatements, e
 		Why:   "it survives the operator's machine: the same command from anywhere goes on",
 		Probe: "select case when to_regclass('pgleap.marker') is null then 'absent' else 'done' end",
 		Do:    plan.Action{SQL: journal.Definition(run, source.SystemID)},
-		Undo:  plan.Action{SQL: "drop schema if exists pgleap cascade"},
+		Undo:  plan.Action{SQL: "drop schema if exists pgleap cascade"}, ByHand: journalByHand(run, source.SystemID),
 	}}
 	steps = append(steps, roleSteps(roles)...)
 	steps = append(steps, plan.Step{
 		ID: "schema.initial", Title: "write down what the target holds before anything is made", On: plan.Target,
 		Why:      "abort puts it back",
 		Recorded: true, Do: plan.Action{Call: callInitial},
-		Undo: plan.Action{Call: callClear},
+		Undo: plan.Action{Call: callClear}, ByHand: plan.NothingByHand("pgleap writes down what abort must leave there. By hand the way back is the database itself: it is empty now, and can be dropped and made again"),
 	})
 	return plan.Stage{
 		ID: plan.StageSchema, Title: "definitions on the target, without what is quicker to make after the copy", Session: schema.SessionSettings(),
@@ -79,7 +79,7 @@ func chosenIndexes(repairs []plan.IdentityRepair) []plan.Name {
 	return out
 }
 
-func finish(run plan.RunID, sel plan.Selection, roles plan.RoleStatements, entries []schema.Entry) plan.Stage {
+func finish(run plan.RunID, sel plan.Selection, o plan.Options, roles plan.RoleStatements, entries []schema.Entry) plan.Stage {
 	sizes := map[plan.Name]int64{}
 	for _, r := range sel.Published {
 		sizes[r.Name] = r.Bytes
@@ -96,12 +96,12 @@ func finish(run plan.RunID, sel plan.Selection, roles plan.RoleStatements, entri
 		plan.Step{
 			ID: "finish.sequences", Title: fmt.Sprintf("set %d sequences beforehand", len(sel.Sequences)), On: plan.Target,
 			Why: "at the switch only those are set that have moved since", Recorded: true,
-			Do: plan.Action{Call: callSequences},
+			Do: plan.Action{Call: callSequences}, ByHand: plan.Script(sequencesByHand(sel, o, run.Object()+"_sequences_1.sql")),
 		},
 		plan.Step{
 			ID: stepCompare, Title: "compare the catalogs of both sides, object by object", On: plan.Target,
 			Why: "a copy can be complete while the definitions are not", Recorded: true, Except: schema.DeferredTriggers(entries),
-			Do: plan.Action{Call: callCompare},
+			Do: plan.Action{Call: callCompare}, ByHand: compareByHand(run), Trouble: compareTrouble,
 		},
 		pgsync.Durable(run),
 	)
@@ -109,12 +109,12 @@ func finish(run plan.RunID, sel plan.Selection, roles plan.RoleStatements, entri
 	return plan.Stage{ID: plan.StageFinish, Title: "indexes, constraints, triggers, statistics", Session: schema.SessionSettings(), Steps: steps}
 }
 
-func release(run plan.RunID) plan.Stage {
+func release(run plan.RunID, sel plan.Selection) plan.Stage {
 	stage := cutover.Release(run)
 	stage.Steps = append(stage.Steps, plan.Step{
 		ID: "release.sequences", Title: "look whether a sequence was called on the old server after the switch", On: plan.Target,
 		Why:      "the fence refuses writes, not nextval: who fetches values ahead of the writes would get one twice; --sequence-margin leaves a gap for them",
-		Recorded: true, Do: plan.Action{Call: callLateSequences},
+		Recorded: true, Do: plan.Action{Call: callLateSequences}, ByHand: lateByHand(run, sel), Trouble: lateTrouble,
 	})
 	return stage
 }

@@ -21,7 +21,7 @@ func roleSteps(s plan.RoleStatements) []plan.Step {
 	if len(s.Roles) > 0 {
 		step := roleStep(stepRoles, fmt.Sprintf("create %d roles, those that are not there: %s", len(s.Roles), missingNow(s.Missing)), s.Roles)
 		step.Why = "pg_dump does not carry roles; they belong to the whole server: one that is there is left as it is; abort drops only those that this step made, and none where the target has other databases that may rely on them"
-		step.ByHand = s.ByHand
+		step.ByHand = plan.Script(plan.Typed{In: plan.TerminalNew, About: "those whose password is copied get a new one by hand", Text: s.ByHand})
 		steps = append(steps, step)
 	}
 	if len(s.Memberships) > 0 {
@@ -47,7 +47,7 @@ func roleStep(id plan.StepID, title string, statements []string) plan.Step {
 	sql := strings.Join(statements, "\n")
 	return plan.Step{
 		ID: id, Title: title, On: plan.Target, Recorded: true,
-		Do: plan.Action{Call: callChangeRoles, SQL: sql}, Undo: plan.Action{Call: callRestoreRoles}, ByHand: sql,
+		Do: plan.Action{Call: callChangeRoles, SQL: sql}, Undo: plan.Action{Call: callRestoreRoles}, ByHand: plan.Script(plan.Typed{In: plan.TerminalNew, Text: sql}),
 	}
 }
 

@@ -87,16 +87,8 @@ func (c Config) redact(text string) string {
 	return c.Source.Redact(c.reachedAt().Redact(c.Target.Redact(text)))
 }
 
-// hideStatement keeps the transaction's next statements, which hold a password, out of the server's log and
-// of pg_stat_activity and pg_stat_statements, where we may. Only a superuser may. Terse, because
-// the context of a message repeats a statement that stands within another.
 func hideStatement(ctx context.Context, t *pg.Target) error {
-	_, err := t.Exec(ctx, `select set_config(s.name, s.value, true) from (values
-  ('log_statement', 'none'), ('log_min_error_statement', 'panic'), ('log_min_duration_statement', '-1'),
-  ('log_duration', 'off'), ('log_error_verbosity', 'terse'), ('track_activities', 'off'), ('log_min_duration_sample', '-1'), ('log_transaction_sample_rate', '0'),
-  ('pg_stat_statements.track', 'none'), ('pgaudit.log', 'none'), ('auto_explain.log_min_duration', '-1')) s(name, value)
-where exists (select from pg_settings p where p.name = s.name) and (select rolsuper from pg_roles where rolname = current_user)`)
-	if err != nil {
+	if _, err := t.Exec(ctx, pgsync.HideStatement); err != nil {
 		return fmt.Errorf("keep a secret out of the server's log: %w", err)
 	}
 	return nil

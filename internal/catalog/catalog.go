@@ -28,7 +28,7 @@ var settings = []string{
 	"max_sync_workers_per_subscription", "max_active_replication_origins", "max_slot_wal_keep_size", "idle_replication_slot_timeout",
 	"logical_decoding_work_mem", "wal_sender_timeout", "max_prepared_transactions", "max_locks_per_transaction", "max_connections",
 	"server_encoding", "lc_collate", "lc_ctype", "synchronous_standby_names", "synchronous_commit", "autovacuum",
-	"track_commit_timestamp", "password_encryption", "block_size",
+	"track_commit_timestamp", "password_encryption", "block_size", "max_wal_size",
 }
 
 // Read reads the facts of one server as they concern run. It needs no superuser; it changes nothing, takes no
@@ -89,7 +89,7 @@ func marksOf(v pgver.Version) *strings.Replacer {
 	if v.Has(pgver.ConstraintParents) {
 		written = "k.conparentid = 0"
 	}
-	return strings.NewReplacer("{{oids}}", oids, "{{generated}}", generated, "{{keys}}", keys, "{{written}}", written)
+	return strings.NewReplacer(append(clusterMarks(v), "{{oids}}", oids, "{{generated}}", generated, "{{keys}}", keys, "{{written}}", written)...)
 }
 
 // query runs sql/<name>.sql and returns its rows, matched to T's fields by their names.

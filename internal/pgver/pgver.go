@@ -47,13 +47,16 @@ var (
 	ProgressCopy          = Feature{14, "pg_stat_progress_copy tells the bytes of a running first copy"}
 	IdleSessionTimeout    = Feature{14, "idle_session_timeout exists and ends sessions that wait"}
 	SubscriptionStreaming = Feature{14, "a large transaction can be streamed before its commit; the option binary exists"}
+	WALStatistics         = Feature{14, "pg_stat_wal counts the WAL that was written"}
 	SubscriptionStats     = Feature{15, "pg_stat_subscription_stats counts the errors of apply and sync"}
 	DisableOnError        = Feature{15, "subscriptions have disable_on_error and SKIP"}
 	PublicSchemaClosed    = Feature{15, "schema public is no longer writable by everybody"}
+	LocaleProviders       = Feature{15, "a database can order text by ICU, and records the version of its collation"}
 	CreateSubscription    = Feature{16, "the role pg_create_subscription may create subscriptions without superuser"}
 	SubscriptionOrigin    = Feature{16, "subscriptions have origin, run_as_owner and password_required"}
 	IndexForIdentityFull  = Feature{16, "apply uses any btree index for a table with REPLICA IDENTITY FULL"}
 	TransactionTimeout    = Feature{17, "transaction_timeout exists and ends long sessions"}
+	BuiltinLocales        = Feature{17, "a database can order text by PostgreSQL's own rules; the names of ICU and builtin locales are in pg_database.datlocale"}
 	MaintainPrivilege     = Feature{17, "tables have the privilege MAINTAIN"}
 	SequenceData          = Feature{18, "pg_get_sequence_data reads last_value and is_called without opening the sequence"}
 	ReplicationOrigins    = Feature{18, "max_active_replication_origins bounds the origins; before, max_replication_slots does"}

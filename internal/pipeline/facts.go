@@ -33,7 +33,8 @@ func Read(ctx context.Context, c Config) (Reading, error) {
 			return fmt.Errorf("read the source: %w", err)
 		}
 		r.Source.Address = c.Source.HostPort()
-		return nil
+		r.Source.Cluster.Settings, err = c.defaults(inner, c.Source)
+		return err
 	})
 	group.Go(func() error {
 		t, err := pg.OpenTarget(inner, c.Target, pg.Options{Verb: c.Verb, ReadOnly: true, Log: c.Log})
@@ -45,7 +46,8 @@ func Read(ctx context.Context, c Config) (Reading, error) {
 			return fmt.Errorf("read the target: %w", err)
 		}
 		r.Target.Address = c.Target.HostPort()
-		return nil
+		r.Target.Cluster.Settings, err = c.defaults(inner, c.Target)
+		return err
 	})
 	var reach plan.Reach
 	group.Go(func() (err error) {
@@ -63,6 +65,16 @@ func Read(ctx context.Context, c Config) (Reading, error) {
 	}
 	r.Source.PgDump = &plan.PgDump{Command: strings.Join(r.program.Command, " "), Major: r.program.Major, Version: r.program.Version}
 	return r, nil
+}
+
+// defaults reads the settings of a session that asks for none: ours ask for many.
+func (c Config) defaults(ctx context.Context, a pg.Address) (map[string]plan.ServerSetting, error) {
+	s, err := pg.OpenClient(ctx, a, pg.Options{Verb: "pgleap/" + c.Verb, ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	return catalog.ReadDefaults(ctx, s)
 }
 
 // reach tries for real whether the target reaches the source with the subscription's own conninfo: it makes

@@ -20,12 +20,39 @@ func checkForeignServers(in input) []Finding {
 			f.Fix = "give it the address as the target sees it, on the target, once the definitions are loaded"
 			f.SQL = fmt.Sprintf("alter server %s options (%s host 'HOST');", QuoteIdent(s.Name), map[bool]string{true: "set", false: "add"}[s.Host != ""])
 		}
-		if len(s.Mappings) > 0 {
-			f.Problem += fmt.Sprintf("; %s (%s) with what this role may see of their options", plural(len(s.Mappings), "user mapping"), named(s.Mappings))
-		}
 		out = append(out, f)
+		out = append(out, mappingPasswords(s)...)
 	}
 	return out
+}
+
+// mappingPasswords: what a plan holds is read by many, so no password gets into it.
+func mappingPasswords(s ForeignServer) []Finding {
+	var who, statements []string
+	for _, m := range s.Mappings {
+		if len(m.Secrets) == 0 {
+			continue
+		}
+		options := make([]string, len(m.Secrets))
+		for i, o := range m.Secrets {
+			options[i] = "add " + QuoteIdent(o) + " '…'"
+		}
+		user := QuoteIdent(m.User)
+		if m.User == "public" { // no role can have that name
+			user = "public"
+		}
+		who = append(who, user)
+		statements = append(statements, fmt.Sprintf("alter user mapping for %s server %s options (%s);", user, QuoteIdent(s.Name), strings.Join(options, ", ")))
+	}
+	if len(who) == 0 {
+		return nil
+	}
+	return []Finding{{
+		Severity: Warning, On: Target, Object: "foreign server " + s.Name,
+		Problem: fmt.Sprintf("passwords of the user mappings of foreign server %s (%s) are not carried over: no password stands in a plan\nits foreign tables cannot be read on the target until they are there", OneLine(s.Name), named(who)),
+		Fix:     "add them on the target, once the definitions are loaded and before the switch",
+		SQL:     strings.Join(statements, "\n"),
+	}}
 }
 
 func atHost(host string) string {

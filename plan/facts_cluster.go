@@ -100,10 +100,16 @@ type Collation struct {
 
 // ForeignServer is where foreign tables have their rows. No option that may hold a secret is read.
 type ForeignServer struct {
-	Name     string   `json:"name"`
-	Wrapper  string   `json:"wrapper"`
-	Host     string   `json:"host,omitempty"`
-	Mappings []string `json:"mappings,omitempty"` // the users of its mappings
+	Name     string        `json:"name"`
+	Wrapper  string        `json:"wrapper"`
+	Host     string        `json:"host,omitempty"`
+	Mappings []UserMapping `json:"mappings,omitempty"`
+}
+
+// UserMapping is how a role gets into a foreign server.
+type UserMapping struct {
+	User    string   `json:"user"`
+	Secrets []string `json:"secrets,omitempty"` // names of the options that hold one
 }
 
 // Tablespace is one that users made.

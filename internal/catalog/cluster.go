@@ -3,6 +3,7 @@ package catalog
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"pgleap/internal/pgver"
@@ -135,13 +136,28 @@ func (r *reader) surroundings() (err error) {
 	if c.Databases, err = names(query[struct{ Datname string }](r, "databases")); err != nil {
 		return err
 	}
-	if c.ForeignServers, err = query[plan.ForeignServer](r, "foreign_servers"); err != nil {
+	if err = r.foreignServers(); err != nil {
 		return err
 	}
 	if c.Labels, err = query[plan.Labels](r, "labels"); err != nil {
 		return err
 	}
 	c.RoleTimeouts, err = query[plan.RoleTimeout](r, "role_timeouts")
+	return err
+}
+
+func (r *reader) foreignServers() error {
+	rows, err := query[struct {
+		Name, Wrapper, Host string
+		Users, Secrets      []string
+	}](r, "foreign_servers")
+	for _, row := range rows {
+		f := plan.ForeignServer{Name: row.Name, Wrapper: row.Wrapper, Host: row.Host}
+		for i := range row.Users {
+			f.Mappings = append(f.Mappings, plan.UserMapping{User: row.Users[i], Secrets: strings.Fields(row.Secrets[i])})
+		}
+		r.facts.Cluster.ForeignServers = append(r.facts.Cluster.ForeignServers, f)
+	}
 	return err
 }
 

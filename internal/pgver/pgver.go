@@ -42,6 +42,7 @@ var (
 	ConstraintParents     = Feature{11, "a constraint of a partitioned table has copies on its leaves (pg_constraint.conparentid)"}
 	GeneratedColumns      = Feature{12, "columns can be generated: they are not replicated, the target computes them"}
 	RelationOIDs          = Feature{12, "WITH OIDS is gone: pg_class.relhasoids no longer exists"}
+	StandbySignal         = Feature{12, "a file standby.signal makes a standby; before, recovery.conf does"}
 	PublishPartitioned    = Feature{13, "a partitioned root may stand in a publication"}
 	SlotWALStatus         = Feature{13, "pg_replication_slots tells wal_status and safe_wal_size"}
 	ProgressCopy          = Feature{14, "pg_stat_progress_copy tells the bytes of a running first copy"}

@@ -85,7 +85,9 @@ func (c Config) reach(ctx context.Context) (plan.Reach, error) {
 		return plan.Reach{}, err
 	}
 	defer t.Close()
-	if _, err := t.Exec(ctx, "begin read write"); err != nil {
+	if _, err := t.Exec(ctx, "begin read write"); pg.Code(err) == pg.CodeUnsupported {
+		return plan.Reach{Error: pg.Message(err)}, nil // a standby: nothing can be tried on it
+	} else if err != nil {
 		return plan.Reach{}, fmt.Errorf("try whether the target reaches the source: %w", err)
 	}
 	defer t.Rollback()

@@ -22,11 +22,13 @@ var clusterCases = map[string][]checkCase{
 	"encoding-collation": {
 		{"ascii", func(s, _ *Facts, _ *Options) { s.Encoding = "SQL_ASCII" }, Blocker, "holds any bytes", "create database shop encoding 'SQL_ASCII' template template0;"},
 		{"differs", func(s, _ *Facts, _ *Options) { s.Encoding = "LATIN1" }, Warning, "in LATIN1, the target's in UTF8", "create database shop encoding 'LATIN1' template template0;"},
-		{"provider", func(s, t *Facts, _ *Options) {
-			s.Cluster.Locale = Locale{Provider: "libc", Collate: "en_US.UTF-8", Ctype: "en_US.UTF-8"}
-			t.Cluster.Locale = Locale{Provider: "builtin", Collate: "C", Ctype: "C", Name: "C.UTF-8"}
-		}, Warning, "orders text by libc en_US.UTF-8, the target's by builtin C.UTF-8\nindexes are built anew",
-			"create database shop template template0 encoding 'UTF8' lc_collate 'en_US.UTF-8' lc_ctype 'en_US.UTF-8' locale_provider libc;"},
+		{
+			"provider", func(s, t *Facts, _ *Options) {
+				s.Cluster.Locale = Locale{Provider: "libc", Collate: "en_US.UTF-8", Ctype: "en_US.UTF-8"}
+				t.Cluster.Locale = Locale{Provider: "builtin", Collate: "C", Ctype: "C", Name: "C.UTF-8"}
+			}, Warning, "orders text by libc en_US.UTF-8, the target's by builtin C.UTF-8\nindexes are built anew",
+			"create database shop template template0 encoding 'UTF8' lc_collate 'en_US.UTF-8' lc_ctype 'en_US.UTF-8' locale_provider libc;",
+		},
 		{"icu", func(s, t *Facts, _ *Options) {
 			s.Cluster.Locale = Locale{Provider: "icu", Collate: "C", Ctype: "C", Name: "de"}
 			t.Cluster.Locale = Locale{Provider: "libc", Collate: "C", Ctype: "C"}
@@ -91,18 +93,20 @@ var clusterCases = map[string][]checkCase{
 		}, Info, "do not wait that long: app (lock_timeout 2s), every role (statement_timeout 300)\n", ""},
 	},
 	"settings-diff": {
-		{"several", func(s, t *Facts, _ *Options) {
-			s.set("TimeZone", "Europe/Vienna")
-			t.setFrom("default", "TimeZone", "GMT")
-			s.set("search_path", `"$user", app`)
-			t.setFrom("default", "search_path", `"$user", public`)
-			s.set("shared_preload_libraries", "pg_stat_statements, auto_explain")
-			t.set("shared_preload_libraries", "auto_explain, pg_cron")
-			s.set("work_mem", "65536")
-			t.setFrom("default", "work_mem", "4096")
-		}, Warning, "TimeZone: Europe/Vienna, on the target GMT\nwork_mem: 65536, on the target 4096\nshared_preload_libraries: pg_stat_statements, auto_explain, on the target auto_explain, pg_cron",
+		{
+			"several", func(s, t *Facts, _ *Options) {
+				s.set("TimeZone", "Europe/Vienna")
+				t.setFrom("default", "TimeZone", "GMT")
+				s.set("search_path", `"$user", app`)
+				t.setFrom("default", "search_path", `"$user", public`)
+				s.set("shared_preload_libraries", "pg_stat_statements, auto_explain")
+				t.set("shared_preload_libraries", "auto_explain, pg_cron")
+				s.set("work_mem", "65536")
+				t.setFrom("default", "work_mem", "4096")
+			}, Warning, "TimeZone: Europe/Vienna, on the target GMT\nwork_mem: 65536, on the target 4096\nshared_preload_libraries: pg_stat_statements, auto_explain, on the target auto_explain, pg_cron",
 			"alter system set search_path = '$user', 'app';\nalter system set TimeZone = 'Europe/Vienna';\nalter system set work_mem = '65536';\n" +
-				"alter system set shared_preload_libraries = 'auto_explain', 'pg_cron', 'pg_stat_statements';"},
+				"alter system set shared_preload_libraries = 'auto_explain', 'pg_cron', 'pg_stat_statements';",
+		},
 		{"restart", func(s, t *Facts, _ *Options) {
 			s.set("shared_buffers", "1000")
 			t.set("shared_buffers", "10")

@@ -38,10 +38,12 @@ var surroundingCases = map[string][]checkCase{
 		{"here", func(s, _ *Facts, _ *Options) {
 			s.Cluster.ForeignServers = []ForeignServer{{"near", "postgres_fdw", "localhost", nil}}
 		}, Warning, "foreign server near (postgres_fdw at localhost) is on the source's own machine", "alter server near options (set host 'HOST');"},
-		{"password", func(s, _ *Facts, _ *Options) {
-			s.Cluster.ForeignServers = []ForeignServer{{"far", "postgres_fdw", "erp.example", []UserMapping{{"app", []string{"password"}}, {"Ann", nil}, {"public", []string{"password", "sslpassword"}}}}}
-		}, Warning, "passwords of the user mappings of foreign server far (app, public) are not carried over",
-			"alter user mapping for app server far options (add password '…');\nalter user mapping for public server far options (add password '…', add sslpassword '…');"},
+		{
+			"password", func(s, _ *Facts, _ *Options) {
+				s.Cluster.ForeignServers = []ForeignServer{{"far", "postgres_fdw", "erp.example", []UserMapping{{"app", []string{"password"}}, {"Ann", nil}, {"public", []string{"password", "sslpassword"}}}}}
+			}, Warning, "passwords of the user mappings of foreign server far (app, public) are not carried over",
+			"alter user mapping for app server far options (add password '…');\nalter user mapping for public server far options (add password '…', add sslpassword '…');",
+		},
 		{"socket", func(s, _ *Facts, _ *Options) {
 			s.Cluster.ForeignServers = []ForeignServer{{"near", "postgres_fdw", "", nil}}
 		}, Warning, "is on the source's own machine", "alter server near options (add host 'HOST');"},

@@ -3,7 +3,8 @@
 // rehearsal use it.
 //
 // A server is its own initdb, never a copy of a template: two servers of a
-// replication pair must differ in their system identifier.
+// replication pair must differ in their system identifier. Only a standby
+// (StartStandby) is a copy.
 package pgserver
 
 import (

@@ -8,7 +8,8 @@ select 'slot' as kind, s.slot_name::text as name, coalesce(s.database::text, '')
    and not s.temporary and s.slot_name !~ '^pgleap_' and s.slot_name !~ '^pg_[0-9]+_sync_[0-9]+'
 union all
 select 'publication', p.pubname::text, '', '', false, p.puballtables,
-       (select count(*) from pg_publication_tables t where t.pubname = p.pubname)::int
+       -- of all tables the view would be slow, and the number says nothing
+       case when p.puballtables then 0 else (select count(*) from pg_publication_tables t where t.pubname = p.pubname) end::int
   from pg_publication p
  where p.pubname !~ '^pgleap_'
 union all

@@ -143,6 +143,27 @@ func TestFixtureEncodingCollation(t *testing.T) {
 	}
 }
 
+// TestUserMappingPasswords: none gets into a plan, and one that was added by hand is no drift at the switch.
+func TestUserMappingPasswords(t *testing.T) {
+	u := startServers(t, 13, 18).upgrade(t, `create table t (id int primary key);
+		create foreign data wrapper dummy; create server far foreign data wrapper dummy options (host 'reports.example');
+		create user mapping for public server far options ("user" 'reader', password 'geheim')`)
+	for _, format := range []string{"text", "markdown", "json"} {
+		if o := u.run(exitOK, "plan", "--format", format).says("USER MAPPING"); strings.Contains(o.stdout+o.stderr, "geheim") {
+			t.Errorf("the plan as %s holds a password of the application:\n%s", format, o)
+		}
+	}
+	u.run(exitOK, "sync")
+	const options = "select array_to_string(umoptions, ' ') from pg_user_mappings"
+	u.target.is("user=reader", options)
+	if journal := u.target.run("select string_agg(r::text, '') from pgleap.run r"); strings.Contains(journal, "geheim") {
+		t.Errorf("the journal holds a password of the application:\n%s", journal)
+	}
+	u.target.run("alter user mapping for public server far options (add password 'geheim')")
+	u.run(exitOK, "cutover", "--confirm", u.name)
+	u.target.is("user=reader password=geheim", options)
+}
+
 // TestFixtureLongTransactions waits until the transaction is old enough to be told.
 func TestFixtureLongTransactions(t *testing.T) {
 	s := startServers(t, 10, 12)

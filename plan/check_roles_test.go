@@ -243,7 +243,7 @@ func TestSplitNames(t *testing.T) {
 		if want == "" {
 			want = "''"
 		}
-		if got := settingValue("search_path", list); got != want {
+		if got := quotedSetting("search_path", list); got != want {
 			t.Errorf("%s: %s; want %s", list, got, want)
 		}
 	}

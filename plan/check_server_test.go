@@ -79,10 +79,6 @@ var serverCases = map[string][]checkCase{
 		}, Blocker, "subscription pgleap_old", "drop it;"},
 		{"our own", func(s, t *Facts, _ *Options) { own(s, t) }, "", "", ""},
 	},
-	"encoding": {
-		{"ascii", func(s, _ *Facts, _ *Options) { s.Encoding = "SQL_ASCII" }, Blocker, "holds any bytes", "create database shop encoding 'SQL_ASCII' template template0;"},
-		{"differs", func(s, _ *Facts, _ *Options) { s.Encoding = "LATIN1" }, Warning, "in LATIN1, the target's in UTF8", "create database shop encoding 'LATIN1' template template0;"},
-	},
 	"locks": {
 		{"too few", func(s, _ *Facts, _ *Options) {
 			s.Settings["max_locks_per_transaction"], s.Settings["max_connections"] = "10", "1"

@@ -86,24 +86,6 @@ func leftoverFix(l Leftover) string {
 	return fmt.Sprintf("go on with that run (--run %s), end it with pgleap abort --run %s, or, when nobody needs it any more, drop it", l.Run, l.Run)
 }
 
-func checkEncoding(in input) []Finding {
-	s, t := in.source.Encoding, in.target.Encoding
-	if s == t || s == "" || t == "" {
-		return nil
-	}
-	f := Finding{
-		Severity: Warning, On: Target,
-		Problem: fmt.Sprintf("the source's database is in %s, the target's in %s\ntext is converted, and a character without a place in %s stops the copy", s, t, t),
-		Fix:     "make the target's database with the source's encoding",
-		SQL:     fmt.Sprintf("create database %s encoding %s template template0;", QuoteIdent(in.target.Database), QuoteLiteral(s)),
-	}
-	if s == "SQL_ASCII" {
-		f.Severity = Blocker
-		f.Problem = fmt.Sprintf("the source's database is SQL_ASCII, which holds any bytes; the target's is %s and refuses what is not valid in it\nthe copy would stop at the first such row", t)
-	}
-	return []Finding{f}
-}
-
 func checkLocks(in input) []Finding {
 	perTransaction, ok := setting(in.source, "max_locks_per_transaction")
 	connections, ok2 := setting(in.source, "max_connections")

@@ -23,6 +23,7 @@ func healthy() (source, target Facts) {
 			"wal_level": "logical", "max_replication_slots": "10", "max_wal_senders": "10", "max_worker_processes": "8",
 			"max_logical_replication_workers": "4", "max_sync_workers_per_subscription": "2", "max_active_replication_origins": "10",
 			"max_locks_per_transaction": "64", "max_connections": "100", "max_prepared_transactions": "0",
+			"max_slot_wal_keep_size": "102400", "max_wal_size": "4096",
 		}
 	}
 	super := Role{
@@ -60,7 +61,7 @@ func TestHealthyHasNoFindings(t *testing.T) {
 
 func TestChecks(t *testing.T) {
 	all := map[string][]checkCase{}
-	for _, cases := range []map[string][]checkCase{serverCases, privilegeCases, objectCases, roleCases} {
+	for _, cases := range []map[string][]checkCase{serverCases, privilegeCases, objectCases, roleCases, clusterCases, surroundingCases} {
 		for id, c := range cases {
 			all[id] = append(all[id], c...)
 		}

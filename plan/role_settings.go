@@ -20,7 +20,7 @@ func (s RoleSetting) alters(database string) string {
 
 // SetStatement is the statement that makes the setting in a database of that name, quoted as pg_dumpall does.
 func (s RoleSetting) SetStatement(database string) string {
-	return s.alters(database) + " set " + parameter(s.Name) + " to " + settingValue(s.Name, s.Value) + ";"
+	return s.alters(database) + " set " + parameter(s.Name) + " to " + quotedSetting(s.Name, s.Value) + ";"
 }
 
 // ResetStatement is the statement that takes it away.
@@ -56,14 +56,14 @@ func parameter(name string) string {
 	return strings.Join(parts, ".")
 }
 
-// listSettings hold a list of names that are quoted one by one (GUC_LIST_QUOTE); as one constant 'a, b' would
+// listValued hold a list of names that are quoted one by one (GUC_LIST_QUOTE); as one constant 'a, b' would
 // be a single name. The same list stands in pg_dump's variable_is_guc_list_quote.
-var listSettings = []string{
+var listValued = []string{
 	"local_preload_libraries", "search_path", "session_preload_libraries", "shared_preload_libraries", "temp_tablespaces", "unix_socket_directories",
 }
 
-func settingValue(name, value string) string {
-	if !slices.ContainsFunc(listSettings, func(l string) bool { return strings.EqualFold(l, name) }) {
+func quotedSetting(name, value string) string {
+	if !slices.ContainsFunc(listValued, func(l string) bool { return strings.EqualFold(l, name) }) {
 		return constant(value)
 	}
 	var list []string

@@ -43,7 +43,7 @@ var changes = []struct {
 	{"comment on schema public is 'yours'", []string{"comment schema public"}},
 	{"alter default privileges in schema further revoke select on tables from \"Further \"\"Role\"\"\"", []string{"default privileges of postgres on tables in further"}},
 	{"alter server \"far away\" options (set host 'elsewhere')", []string{`foreign server "far away"`}},
-	{"alter user mapping for current_user server \"far away\" options (set password 'x')", []string{`user mapping "postgres on far away"`}},
+	{"alter user mapping for current_user server \"far away\" options (add \"user\" 'x')", []string{`user mapping "postgres on far away"`}},
 	{"alter event trigger further_event disable", []string{"event trigger further_event"}},
 	{"drop cast (further.money_in as text)", []string{"cast further.money_in as text"}},
 	{"create extension pgcrypto schema public", []string{"extension pgcrypto"}},

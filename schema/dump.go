@@ -22,7 +22,7 @@ type Definitions struct {
 }
 
 // Dump asks pg_dump for the definitions of the selected part of the source. Schema pgleap is never part of it,
-// nor are publications and subscriptions. The password goes to pg_dump through its environment.
+// nor are publications and subscriptions, nor passwords of user mappings. The password goes to pg_dump through its environment.
 func Dump(ctx context.Context, p Program, source pg.Address, sel plan.Selection) (Definitions, error) {
 	env := dumpEnv(source)
 	args := append(command(p.Command, env), arguments(sel)...)
@@ -45,7 +45,7 @@ func Dump(ctx context.Context, p Program, source pg.Address, sel plan.Selection)
 	if err != nil {
 		return Definitions{}, fmt.Errorf("read the output of %s: %w", p, err)
 	}
-	d := Definitions{Entries: entries}
+	d := Definitions{Entries: withoutPasswords(entries)}
 	if said != "" {
 		d.Notes = strings.Split(said, "\n")
 	}

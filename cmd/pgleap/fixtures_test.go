@@ -167,7 +167,8 @@ func (f fixture) half(t *testing.T, s *servers, half string) []plan.Finding {
 	if f.check != "schema-loads" && !slices.Contains(args, "--trial-load") {
 		args = append(args, "--trial-load", "none")
 	}
-	p := u.start(nil, args...)
+	variables := strings.NewReplacer("{{source}}", u.sourceURI, "{{target}}", u.targetURI).Replace(f.parts[half+"env"])
+	p := u.start(strings.Fields(variables), args...)
 	ended := p.wait()
 	var document struct {
 		Findings []plan.Finding `json:"findings"`

@@ -9,6 +9,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -28,7 +29,7 @@ var settings = []string{
 	"max_sync_workers_per_subscription", "max_active_replication_origins", "max_slot_wal_keep_size", "idle_replication_slot_timeout",
 	"logical_decoding_work_mem", "wal_sender_timeout", "max_prepared_transactions", "max_locks_per_transaction", "max_connections",
 	"server_encoding", "lc_collate", "lc_ctype", "synchronous_standby_names", "synchronous_commit", "autovacuum",
-	"track_commit_timestamp", "password_encryption", "block_size",
+	"track_commit_timestamp", "password_encryption", "block_size", "max_wal_size",
 }
 
 // Read reads the facts of one server as they concern run. It needs no superuser; it changes nothing, takes no
@@ -90,7 +91,7 @@ func marksOf(v pgver.Version) *strings.Replacer {
 		written = "k.conparentid = 0"
 	}
 	marks := []string{"{{oids}}", oids, "{{generated}}", generated, "{{keys}}", keys, "{{written}}", written}
-	return strings.NewReplacer(append(marks, roleMarks(v)...)...)
+	return strings.NewReplacer(slices.Concat(marks, roleMarks(v), clusterMarks(v))...)
 }
 
 // query runs sql/<name>.sql and returns its rows, matched to T's fields by their names.

@@ -45,6 +45,7 @@ func TestRead(t *testing.T) {
 			t.Run("target", func(t *testing.T) { testTarget(t, db) })
 			t.Run("sessions", func(t *testing.T) { testSessions(t, server, db) })
 			t.Run("locked", func(t *testing.T) { testLocked(t, server, db) })
+			t.Run("cluster", func(t *testing.T) { testCluster(t, server, db) })
 			t.Run("leftovers", func(t *testing.T) { testLeftovers(t, db) })
 		})
 	}

@@ -92,4 +92,5 @@ const (
 	CodeUndefined   = "42704"
 	CodePrivilege   = "42501"
 	CodeObjectInUse = "55006"
+	CodeUnsupported = "0A000"
 )

@@ -3,7 +3,8 @@
 // rehearsal use it.
 //
 // A server is its own initdb, never a copy of a template: two servers of a
-// replication pair must differ in their system identifier.
+// replication pair must differ in their system identifier. Only a standby
+// (StartStandby) is a copy.
 package pgserver
 
 import (
@@ -95,9 +96,20 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-// prepare makes the server's folder, watched from the first moment on, and the
-// cluster in it.
+// prepare makes the server's folder and the cluster in it.
 func prepare(ctx context.Context, programs Programs, o Options) (*Server, error) {
+	s, err := empty(programs, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.initialise(ctx, o); err != nil {
+		return nil, errors.Join(err, s.Stop(ctx))
+	}
+	return s, nil
+}
+
+// empty makes the server's folder, watched from the first moment on.
+func empty(programs Programs, o Options) (*Server, error) {
 	user, err := serverUser()
 	if err != nil {
 		return nil, err
@@ -140,9 +152,6 @@ func prepare(ctx context.Context, programs Programs, o Options) (*Server, error)
 	}
 	if s.Password == "" {
 		s.Password = rand.Text()
-	}
-	if err := s.initialise(ctx, o); err != nil {
-		return nil, errors.Join(err, s.Stop(ctx))
 	}
 	return s, nil
 }

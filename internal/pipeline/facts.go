@@ -34,7 +34,8 @@ func Read(ctx context.Context, c Config) (Reading, error) {
 			return fmt.Errorf("read the source: %w", err)
 		}
 		r.Source.Address = c.Source.HostPort()
-		return nil
+		r.Source.Cluster.Settings, err = c.defaults(inner, c.Source)
+		return err
 	})
 	group.Go(func() error {
 		t, err := pg.OpenTarget(inner, c.Target, pg.Options{Verb: c.Verb, ReadOnly: true, Log: c.Log})
@@ -46,7 +47,8 @@ func Read(ctx context.Context, c Config) (Reading, error) {
 			return fmt.Errorf("read the target: %w", err)
 		}
 		r.Target.Address = c.Target.HostPort()
-		return nil
+		r.Target.Cluster.Settings, err = c.defaults(inner, c.Target)
+		return err
 	})
 	var reach plan.Reach
 	group.Go(func() (err error) {
@@ -66,6 +68,16 @@ func Read(ctx context.Context, c Config) (Reading, error) {
 	return r, nil
 }
 
+// defaults reads the settings of a session that asks for none: ours ask for many.
+func (c Config) defaults(ctx context.Context, a pg.Address) (map[string]plan.ServerSetting, error) {
+	s, err := pg.OpenClient(ctx, a, pg.Options{Verb: "pgleap/" + c.Verb, ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	return catalog.ReadDefaults(ctx, s)
+}
+
 // reach tries for real whether the target reaches the source with the subscription's own conninfo: it makes
 // a subscription to a publication that is not there, and rolls back. Only the target's network counts, not ours.
 func (c Config) reach(ctx context.Context) (plan.Reach, error) {
@@ -74,7 +86,9 @@ func (c Config) reach(ctx context.Context) (plan.Reach, error) {
 		return plan.Reach{}, err
 	}
 	defer t.Close()
-	if _, err := t.Exec(ctx, "begin read write"); err != nil {
+	if _, err := t.Exec(ctx, "begin read write"); pg.Code(err) == pg.CodeUnsupported {
+		return plan.Reach{Error: pg.Message(err)}, nil // a standby: nothing can be tried on it
+	} else if err != nil {
 		return plan.Reach{}, fmt.Errorf("try whether the target reaches the source: %w", err)
 	}
 	defer t.Rollback()

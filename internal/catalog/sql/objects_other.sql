@@ -34,8 +34,11 @@ with member as (
   union all select 'pg_foreign_server'::regclass, 'foreign server', s.oid, s.srvname, concat_ws('; ', 'owner ' || pg_get_userbyid(s.srvowner),
            'wrapper ' || w.fdwname, 'type ' || s.srvtype, 'version ' || s.srvversion, 'options ' || array_to_string(s.srvoptions, ', '))
            from pg_foreign_server s join pg_foreign_data_wrapper w on w.oid = s.srvfdw
-  -- The options may hold a password: only a hash of them is ever compared or shown.
-  union all select 'pg_user_mapping'::regclass, 'user mapping', u.umid, u.usename || ' on ' || u.srvname, 'options ' || md5(array_to_string(u.umoptions, ', ')) from pg_user_mappings u
+  -- The options may hold a password: of the others only a hash is ever compared or shown, and passwords are not
+  -- carried over.
+  union all select 'pg_user_mapping'::regclass, 'user mapping', u.umid, u.usename || ' on ' || u.srvname, 'options ' || md5(array_to_string(array(
+           select o from unnest(u.umoptions) o where split_part(o, '=', 1) !~ '(password|passwd|pwd|passphrase)$|secret|token|credential|(api|access|account|private)_?key'), ', '))
+           from pg_user_mappings u
   union all select 'pg_cast'::regclass, 'cast', c.oid, format_type(c.castsource, null) || ' as ' || format_type(c.casttarget, null),
            concat_ws('; ', 'context ' || c.castcontext::text, 'method ' || c.castmethod::text, 'function ' || p.proname)
            from pg_cast c left join pg_proc p on p.oid = c.castfunc where c.oid >= 16384

@@ -34,6 +34,7 @@ func TestDefinitions(t *testing.T) {
 			t.Run("triggers", func(t *testing.T) { testSwitched(t, f) })
 			t.Run("removed", func(t *testing.T) { testRemoved(t, f, db.Version()) })
 			t.Run("functions", func(t *testing.T) { testFunctions(t, f, db.Version()) })
+			t.Run("plain role", func(t *testing.T) { testUnreadable(t, server, db) })
 			if major > pgver.Oldest { // never a target
 				t.Run("target", func(t *testing.T) { testTargetDefinitions(t, read(t, db, plan.Target, "shop").Definitions) })
 			}
@@ -74,6 +75,20 @@ func testPositions(t *testing.T, f plan.DefinitionFacts) {
 		{Name: app("locked")[0], Busy: true},
 		{Name: app("t_id_seq")[0], Last: &two, Table: &app("t")[0], Column: "id", ColumnType: "integer"},
 	})
+}
+
+// testUnreadable: a position that a role may not read is not one of a sequence that was never called.
+func testUnreadable(t *testing.T, server *pgserver.Server, db *pg.Source) {
+	exec(t, db, "create role plain login password 'p'; grant usage on schema app to plain; grant select on app.fresh_id_seq to plain")
+	f := read(t, open(t, server.URIFor("plain", "p", "postgres")), plan.Source, "shop").Definitions
+	same(t, "sequences as a plain role", f.SequencePositions, []plan.SequencePosition{
+		{Name: app("fresh_id_seq")[0], Table: &app("fresh")[0], Column: "id", ColumnType: "bigint"},
+		{Name: app("locked")[0], Unreadable: true, Busy: true},
+		{Name: app("t_id_seq")[0], Unreadable: true, Table: &app("t")[0], Column: "id", ColumnType: "integer"},
+	})
+	if len(f.Functions) == 0 || len(f.SystemUses) == 0 {
+		t.Error("a plain role sees less")
+	}
 }
 
 func testDefinedRelations(t *testing.T, f plan.DefinitionFacts) {

@@ -58,7 +58,6 @@ var generalChecks = []check{
 	{CheckInfo{"large-objects", "There are no large objects", Blocker, "PSC", "Logical replication does not carry large objects.", "Copy them while writes stand still (--copy-in-switch), or move them into bytea columns."}, checkLargeObjects},
 	{CheckInfo{"unlogged-tables", "There are no unlogged tables", Warning, "P", "Changes of an unlogged table are not in the WAL, so they cannot be replicated.", "Copy them while writes stand still (--copy-in-switch), make them logged, or accept that they arrive empty."}, checkUnlogged},
 	{CheckInfo{"foreign-tables", "There are no foreign tables", Info, "P", "Their rows are elsewhere: only the definition moves.", "See that the new server reaches the remote one."}, checkForeignTables},
-	{CheckInfo{"with-oids", "No table is made WITH OIDS", Blocker, "PC", "The hidden column is gone from 12 on; its values would be lost.", "alter table … set without oids."}, checkWithOIDs},
 	{CheckInfo{"extensions", "The target has the extensions", Blocker, "P", "A missing extension takes everything with it that uses its types and functions.", "Install the extension's package on the target's machine."}, checkExtensions},
 	{CheckInfo{"extension-data", "Tables of extensions hold no rows of yours", Warning, "PC", "What belongs to an extension is neither dumped nor replicated: CREATE EXTENSION makes it anew, without what users have put into it.", "Copy the rows by hand, or take the table out of the extension."}, checkExtensionData},
 }

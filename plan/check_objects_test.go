@@ -62,26 +62,6 @@ var objectCases = map[string][]checkCase{
 		{"one", func(s, _ *Facts, _ *Options) { s.Relations[0].Kind = "f" }, Info, "public.a is a foreign table", ""},
 		{"left out", func(s, _ *Facts, o *Options) { s.Relations[0].Kind, o.ExcludeTables = "f", []string{"a"} }, "", "", ""},
 	},
-	"with-oids": {
-		{"one", func(s, _ *Facts, _ *Options) { s.Relations[0].WithOIDs = true }, Blocker, "public.a is made WITH OIDS", "alter table public.a set without oids;"},
-	},
-	"extensions": {
-		{"missing", func(s, _ *Facts, _ *Options) {
-			s.Extensions = append(s.Extensions, Extension{"postgis", "3.1", "public"})
-		}, Blocker, "extension postgis 3.1 is not available", "its package for PostgreSQL 18…"},
-		{"older", func(s, t *Facts, _ *Options) {
-			s.Extensions = append(s.Extensions, Extension{"x", "1.10", "public"})
-			t.Available["x"] = []string{"1.2", "1.9"}
-		}, Warning, "extension x is 1.10 on the source, and the target has 1.9 at most", ""},
-		{"newer", func(s, t *Facts, _ *Options) {
-			s.Extensions = append(s.Extensions, Extension{"x", "1.9", "public"})
-			t.Available["x"] = []string{"1.10", "1.2"}
-		}, "", "", ""},
-		{"elsewhere", func(s, t *Facts, _ *Options) {
-			s.Extensions = append(s.Extensions, Extension{"x", "1", "public"})
-			t.Extensions, t.Available["x"] = []Extension{{"x", "1", "ext"}}, []string{"1"}
-		}, Warning, "in schema public on the source and in schema ext", "drop extension x;"},
-	},
 	"extension-data": {
 		{"user rows", func(s, _ *Facts, _ *Options) {
 			s.ExtensionData = []ExtensionTable{{Name{"cron", "job"}, "pg_cron", true}}

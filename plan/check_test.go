@@ -61,7 +61,9 @@ func TestHealthyHasNoFindings(t *testing.T) {
 
 func TestChecks(t *testing.T) {
 	all := map[string][]checkCase{}
-	for _, cases := range []map[string][]checkCase{serverCases, privilegeCases, objectCases, roleCases, clusterCases, surroundingCases} {
+	for _, cases := range []map[string][]checkCase{
+		serverCases, privilegeCases, objectCases, roleCases, clusterCases, surroundingCases, definitionCases, extensionCases,
+	} {
 		for id, c := range cases {
 			all[id] = append(all[id], c...)
 		}

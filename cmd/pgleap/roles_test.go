@@ -315,22 +315,6 @@ func TestRolesOfAPlainRole(t *testing.T) {
 	u.runWith(plain, exitBlocked, "check", "--roles").says("role mover may not create roles", "alter role mover createrole;")
 }
 
-// findings are what a check says with those arguments.
-func (u *upgrade) findings(check string, args ...string) []plan.Finding {
-	u.t.Helper()
-	var document struct {
-		Findings []plan.Finding `json:"findings"`
-	}
-	u.start(nil, append([]string{"check", "--json", "--trial-load", "none"}, args...)...).wait().into(&document)
-	var of []plan.Finding
-	for _, f := range document.Findings {
-		if f.Check == check {
-			of = append(of, f)
-		}
-	}
-	return of
-}
-
 // TestRolesAtSwitch: a role that came after sync is asked for before writes stop, a password that was changed is
 // told; a membership's own options arrive, which it has from 16 on.
 func TestRolesAtSwitch(t *testing.T) {

@@ -33,7 +33,8 @@ var settings = []string{
 }
 
 // Read reads the facts of one server as they concern run. It needs no superuser; it changes nothing, takes no
-// lock above ACCESS SHARE and does not wait for one that somebody holds.
+// lock above ACCESS SHARE (until 17 ROW EXCLUSIVE on sequences, which stops no nextval) and does not wait for one
+// that somebody holds.
 func Read(ctx context.Context, q pg.Querier, side plan.Side, run plan.RunID) (plan.Facts, error) {
 	r := &reader{ctx: ctx, q: q, run: run, facts: plan.Facts{Side: side}}
 	if a, ok := q.(interface{ Address() pg.Address }); ok {
@@ -91,7 +92,7 @@ func marksOf(v pgver.Version) *strings.Replacer {
 		written = "k.conparentid = 0"
 	}
 	marks := []string{"{{oids}}", oids, "{{generated}}", generated, "{{keys}}", keys, "{{written}}", written}
-	return strings.NewReplacer(slices.Concat(marks, roleMarks(v), clusterMarks(v))...)
+	return strings.NewReplacer(slices.Concat(marks, roleMarks(v), clusterMarks(v), definitionMarks(v))...)
 }
 
 // query runs sql/<name>.sql and returns its rows, matched to T's fields by their names.

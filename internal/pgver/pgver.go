@@ -43,10 +43,13 @@ var (
 	GeneratedColumns      = Feature{12, "columns can be generated: they are not replicated, the target computes them"}
 	RelationOIDs          = Feature{12, "WITH OIDS is gone: pg_class.relhasoids no longer exists"}
 	StandbySignal         = Feature{12, "a file standby.signal makes a standby; before, recovery.conf does"}
+	NoOldTimes            = Feature{12, "the types abstime, reltime and tinterval are gone"}
 	PublishPartitioned    = Feature{13, "a partitioned root may stand in a publication"}
 	SlotWALStatus         = Feature{13, "pg_replication_slots tells wal_status and safe_wal_size"}
 	ProgressCopy          = Feature{14, "pg_stat_progress_copy tells the bytes of a running first copy"}
 	IdleSessionTimeout    = Feature{14, "idle_session_timeout exists and ends sessions that wait"}
+	NoPostfixOperators    = Feature{14, "postfix operators are gone"}
+	CompatibleArrays      = Feature{14, "array_append and its like take anycompatiblearray instead of anyarray"}
 	SubscriptionStreaming = Feature{14, "a large transaction can be streamed before its commit; the option binary exists"}
 	WALStatistics         = Feature{14, "pg_stat_wal counts the WAL that was written"}
 	SubscriptionStats     = Feature{15, "pg_stat_subscription_stats counts the errors of apply and sync"}
@@ -60,6 +63,7 @@ var (
 	IndexForIdentityFull  = Feature{16, "apply uses any btree index for a table with REPLICA IDENTITY FULL"}
 	TransactionTimeout    = Feature{17, "transaction_timeout exists and ends long sessions"}
 	BuiltinLocales        = Feature{17, "a database can order text by PostgreSQL's own rules; the names of ICU and builtin locales are in pg_database.datlocale"}
+	MaintenancePath       = Feature{17, "REFRESH MATERIALIZED VIEW, ANALYZE and index builds run with search_path pg_catalog, pg_temp, whatever the session has"}
 	MaintainPrivilege     = Feature{17, "tables have the privilege MAINTAIN"}
 	SequenceData          = Feature{18, "pg_get_sequence_data reads last_value and is_called without opening the sequence"}
 	ReplicationOrigins    = Feature{18, "max_active_replication_origins bounds the origins; before, max_replication_slots does"}
@@ -67,5 +71,6 @@ var (
 	ConflictCounters      = Feature{18, "pg_stat_subscription_stats counts conflicts by kind"}
 	VirtualColumns        = Feature{18, "generated columns can be virtual"}
 	MD5Deprecated         = Feature{18, "passwords stored as md5 are deprecated: a later major will not take them"}
+	NotEnforced           = Feature{18, "constraints can be NOT ENFORCED (pg_constraint.conenforced)"}
 	NotNullConstraints    = Feature{18, "NOT NULL is a row of pg_constraint"}
 )

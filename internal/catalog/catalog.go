@@ -40,7 +40,7 @@ func Read(ctx context.Context, q pg.Querier, side plan.Side, run plan.RunID) (pl
 	}
 	steps := []func() error{
 		r.server, r.settings, r.role, r.schemas, r.relations, r.inheritance, r.columns, r.identity, r.views, r.sizes,
-		r.sequences, r.foreignKeys, r.extensions, r.roles, r.leftovers, r.sessions,
+		r.sequences, r.foreignKeys, r.extensions, r.roles, r.owners, r.leftovers, r.sessions,
 		r.cluster, r.definitions, r.roleDetails,
 	}
 	if side == plan.Target {
@@ -76,7 +76,7 @@ func (r *reader) relation(oid int64) *plan.Relation {
 
 // marksOf returns what stands for the {{marks}} on a server of version v.
 func marksOf(v pgver.Version) *strings.Replacer {
-	oids, generated, keys, written := "false", "''", "i.indnatts", "true"
+	oids, generated, keys, written, set := "false", "''", "i.indnatts", "true", "'member'"
 	if !v.Has(pgver.RelationOIDs) {
 		oids = "c.relhasoids"
 	}
@@ -89,7 +89,10 @@ func marksOf(v pgver.Version) *strings.Replacer {
 	if v.Has(pgver.ConstraintParents) {
 		written = "k.conparentid = 0"
 	}
-	return strings.NewReplacer("{{oids}}", oids, "{{generated}}", generated, "{{keys}}", keys, "{{written}}", written)
+	if v.Has(pgver.SetOption) {
+		set = "'set'"
+	}
+	return strings.NewReplacer("{{set}}", set, "{{oids}}", oids, "{{generated}}", generated, "{{keys}}", keys, "{{written}}", written)
 }
 
 // query runs sql/<name>.sql and returns its rows, matched to T's fields by their names.

@@ -51,6 +51,7 @@ var (
 	DisableOnError        = Feature{15, "subscriptions have disable_on_error and SKIP"}
 	PublicSchemaClosed    = Feature{15, "schema public is no longer writable by everybody"}
 	CreateSubscription    = Feature{16, "the role pg_create_subscription may create subscriptions without superuser"}
+	SetOption             = Feature{16, "SET ROLE and the inheritance of privileges are options of each membership"}
 	SubscriptionOrigin    = Feature{16, "subscriptions have origin, run_as_owner and password_required"}
 	IndexForIdentityFull  = Feature{16, "apply uses any btree index for a table with REPLICA IDENTITY FULL"}
 	TransactionTimeout    = Feature{17, "transaction_timeout exists and ends long sessions"}

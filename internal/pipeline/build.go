@@ -29,7 +29,7 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 			definitions(run, source, entries),
 			withFilenodes(run, source.Version, pgsync.Publish(run, source, target, sel, o)),
 			pgsync.Subscribe(run, target, sel),
-			finish(run, sel, entries),
+			finish(run, source, target, sel, entries),
 			cutover.Stage(sel, sequences.ReadStatement(source.Version), o, schema.DeferredSteps(entries)),
 			release(run),
 			pgsync.Teardown(run),
@@ -62,7 +62,7 @@ func definitions(run plan.RunID, source plan.Facts, entries []schema.Entry) plan
 	}
 }
 
-func finish(run plan.RunID, sel plan.Selection, entries []schema.Entry) plan.Stage {
+func finish(run plan.RunID, source, target plan.Facts, sel plan.Selection, entries []schema.Entry) plan.Stage {
 	sizes := map[plan.Name]int64{}
 	for _, r := range sel.Published {
 		sizes[r.Name] = r.Bytes
@@ -83,7 +83,7 @@ func finish(run plan.RunID, sel plan.Selection, entries []schema.Entry) plan.Sta
 		},
 		plan.Step{
 			ID: stepCompare, Title: "compare the catalogs of both sides, object by object", On: plan.Target,
-			Why: "a copy can be complete while the definitions are not", Recorded: true, Except: schema.DeferredTriggers(entries),
+			Why: "a copy can be complete while the definitions are not", Recorded: true, Except: append(schema.DeferredTriggers(entries), schema.KeptPublic(source, target)...),
 			Do: plan.Action{Call: callCompare},
 		},
 		pgsync.Durable(run),

@@ -65,59 +65,6 @@ func Read(ctx context.Context, c Config) (Reading, error) {
 	return r, nil
 }
 
-// reach tries for real whether the target reaches the source with the subscription's own conninfo: it makes
-// a subscription to a publication that is not there, and rolls back. Only the target's network counts, not ours.
-func (c Config) reach(ctx context.Context) (plan.Reach, error) {
-	t, err := c.OpenTarget(ctx)
-	if err != nil {
-		return plan.Reach{}, err
-	}
-	defer t.Close()
-	if _, err := t.Exec(ctx, "begin read write"); err != nil {
-		return plan.Reach{}, fmt.Errorf("try whether the target reaches the source: %w", err)
-	}
-	defer t.Rollback()
-	if err := hideStatement(ctx, t); err != nil {
-		return plan.Reach{}, err
-	}
-	template := "create subscription " + plan.QuoteIdent(c.Run.Object()+"_check") + " connection '%s' publication " + plan.QuoteIdent(c.Run.Object()+"_check") +
-		" with (create_slot = false, slot_name = none, enabled = false, copy_data = false)"
-	err = t.ExecSecret(ctx, fmt.Sprintf(template, "•••"), c.fill(template, "%s"))
-	switch {
-	case err == nil:
-		return plan.Reach{Tried: true, OK: true}, nil
-	case pg.Code(err) == pg.CodePrivilege:
-		return plan.Reach{Error: c.redact(pg.Message(err))}, nil
-	case pg.Code(err) == "":
-		return plan.Reach{}, fmt.Errorf("try whether the target reaches the source: %w", err)
-	}
-	return plan.Reach{Tried: true, Error: c.redact(pg.Message(err))}, nil
-}
-
-// fill puts the source's conninfo, as a literal's content, in the place of the placeholder.
-func (c Config) fill(template, placeholder string) pg.Secret {
-	info := strings.ReplaceAll(c.conninfo(c.reachedAt()).Reveal(), "'", "''")
-	return pg.Secret(strings.Replace(template, placeholder, info, 1))
-}
-
-func (c Config) redact(text string) string {
-	return c.Source.Redact(c.reachedAt().Redact(c.Target.Redact(text)))
-}
-
-// hideStatement keeps the transaction's next statements, which hold a password, out of the server's log and
-// of pg_stat_activity and pg_stat_statements, where we may. Only a superuser may.
-func hideStatement(ctx context.Context, t *pg.Target) error {
-	_, err := t.Exec(ctx, `select set_config(s.name, s.value, true) from (values
-  ('log_statement', 'none'), ('log_min_error_statement', 'panic'), ('log_min_duration_statement', '-1'),
-  ('log_duration', 'off'), ('track_activities', 'off'), ('log_min_duration_sample', '-1'), ('log_transaction_sample_rate', '0'),
-  ('pg_stat_statements.track', 'none'), ('auto_explain.log_min_duration', '-1')) s(name, value)
-where exists (select from pg_settings p where p.name = s.name) and (select rolsuper from pg_roles where rolname = current_user)`)
-	if err != nil {
-		return fmt.Errorf("keep the connection string out of the server's log: %w", err)
-	}
-	return nil
-}
-
 // Make reads both servers and makes the plan. Where something blocks, the definitions may not even be
 // readable: then the plan has findings and no stages.
 func Make(ctx context.Context, c Config) (plan.Plan, error) {
@@ -144,5 +91,6 @@ func (c Config) make(ctx context.Context, r Reading) (plan.Plan, error) {
 		}
 		return p, err
 	}
-	return Build(c.Run, c.Tool, r.Source, r.Target, c.Options, sel, d.Entries), nil
+	entries := schema.Unprivileged(d.Entries, r.Target, plan.Lodgers(r.Source, sel))
+	return Build(c.Run, c.Tool, r.Source, r.Target, c.Options, sel, entries), nil
 }

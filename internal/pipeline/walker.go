@@ -234,6 +234,14 @@ func (r *run) do(ctx context.Context, stage plan.Stage, s plan.Step) error {
 // doRecorded carries out a step on the target and records it in the same transaction. Against apply and
 // against its neighbours it can deadlock: then it was rolled back whole, and is tried again.
 func (r *run) doRecorded(ctx context.Context, t *pg.Target, stage plan.Stage, s plan.Step) error {
+	if r.holdsSecret(s) {
+		knowing, err := r.openKnowing(ctx, r.conninfo(r.reachedAt()))
+		if err != nil {
+			return err
+		}
+		defer knowing.Close()
+		t = knowing
+	}
 	for attempt := 1; ; attempt++ {
 		err := t.InTransaction(ctx, func() error {
 			if err := r.statements(ctx, t, stage, s); err != nil {
@@ -257,10 +265,7 @@ func (r *run) statements(ctx context.Context, t *pg.Target, stage plan.Stage, s 
 	if !r.holdsSecret(s) {
 		return schema.Load(ctx, t, stage.ID, s)
 	}
-	if err := hideStatement(ctx, t); err != nil {
-		return err
-	}
-	if err := t.ExecSecret(ctx, s.Do.SQL, r.fill(s.Do.SQL, secretPlaceholder)); err != nil {
+	if err := r.execSecret(ctx, t, s.Do.SQL); err != nil {
 		return &plan.StepError{Stage: stage.ID, Step: s.ID, On: s.On, SQL: s.Do.SQL, Err: errors.New(r.redact(pg.Message(err))), Hint: "see pgleap check: it tries this connection"}
 	}
 	return nil

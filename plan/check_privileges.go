@@ -49,6 +49,7 @@ func sourcePrivileges(in input) []Finding {
 // all tables of an owner.
 func tablePrivileges(in input, role string) []Finding {
 	notOwned, notReadable, filtered := set(in.source.Role.NotOwned), set(in.source.Role.NotReadable), set(in.source.Role.Filtered)
+	forced := set(in.source.RoleDetails.Forced)
 	owned := map[string][]string{} // owner → tables
 	var owners []string
 	var out []Finding
@@ -67,7 +68,7 @@ func tablePrivileges(in input, role string) []Finding {
 				SQL: fmt.Sprintf("grant usage on schema %s to %s; grant select on %s to %s;", QuoteIdent(r.Name.Schema), role, table, role),
 			})
 		}
-		if filtered[table] {
+		if filtered[table] && (!notOwned[table] || forced[table]) { // its policies do not hold for an owner, unless they are forced
 			out = append(out, Finding{
 				Severity: Blocker, On: Source, Object: table,
 				Problem: fmt.Sprintf("row level security hides rows of %s from role %s\nthey would be MISSING on the target", said(r.Name), role),

@@ -65,8 +65,8 @@ type Role struct {
 	NotReadable          []string `json:"not_readable,omitempty"` // tables and roots it may not select from
 	SequencesNotReadable []string `json:"sequences_not_readable,omitempty"`
 	BypassRLS            bool     `json:"bypass_rls"`
-	Filtered             []string `json:"filtered,omitempty"`  // published tables whose policies hide rows from it
-	SeesSessions         bool     `json:"sees_sessions"`       // sees how long other roles' transactions are open
+	Filtered             []string `json:"filtered,omitempty"` // published tables whose policies hide rows from it
+	SeesSessions         bool     `json:"sees_sessions"`      // sees how long other roles' transactions are open
 
 	// Empty for a superuser.
 	MemberOf      []string `json:"member_of,omitempty"` // roles whose privileges it has, itself among them

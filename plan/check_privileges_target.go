@@ -86,7 +86,8 @@ func targetOwners(in input) []Finding {
 			f.Problem = fmt.Sprintf("%s belongs to %s, a superuser of the target\nonly a superuser can give anything to a superuser", OneLine(o.Object), ident(o.Owner))
 			f.Fix = "on the source, give what it owns to a role that is no superuser (alter … owner to …), or connect to the target as a superuser"
 		case !slices.Contains(role.MemberOf, o.Owner) || !slices.Contains(role.CanSet, o.Owner):
-			f.Problem = fmt.Sprintf("role %s is not a member of %s, or not wholly, to whom %s belongs\nit could neither give it what it owns nor write into its tables for the subscription", name, ident(o.Owner), OneLine(o.Object))
+			lacks, so := notWholly(role, o.Owner)
+			f.Problem = fmt.Sprintf("role %s %s, to whom %s belongs\n%s", name, lacks, OneLine(o.Object), so)
 			f.Fix, f.SQL = "make it a member", membership(in.target, o.Owner)
 		default:
 			continue
@@ -94,6 +95,18 @@ func targetOwners(in input) []Finding {
 		out = append(out, f)
 	}
 	return out
+}
+
+// notWholly says what a membership lacks, and what follows.
+func notWholly(role Role, owner string) (lacks, so string) {
+	const give, write = "give it what it owns", "write into its tables for the subscription"
+	switch {
+	case slices.Contains(role.CanSet, owner):
+		return "is a member of " + ident(owner) + " without its privileges", "it could not " + write
+	case slices.Contains(role.MemberOf, owner):
+		return "has the privileges of " + ident(owner) + " and may not SET ROLE to it", "it could not " + give
+	}
+	return "is not a member of " + ident(owner), "it could neither " + give + " nor " + write
 }
 
 // oneEach returns one object of each owner, by owner; who only passed privileges on stands there too.

@@ -107,8 +107,8 @@ func (s *Stage) giveAway(ctx context.Context) error {
 			if server.Side == plan.Source {
 				sql += "\nset pgleap.keeper = " + keeper + ";\n" + ownSQL + ";"
 			}
-			if s.config.Role == RoleService {
-				sql += "\n" + asIfMadeBy(upgradeRole)
+			if s.config.Role == RoleService && a.Version().Has(pgver.SetOption) {
+				sql += "\n" + asIfMade
 			}
 			_, err = a.Script(ctx, sql)
 			return err
@@ -120,17 +120,13 @@ func (s *Stage) giveAway(ctx context.Context) error {
 	return nil
 }
 
-// asIfMadeBy gives an administrator what creating the other roles would have given: from 16 on their administration,
-// before 16 nothing, as CREATEROLE did for all of them.
-func asIfMadeBy(admin string) string {
-	return `do $made$ declare name text; begin
-  if current_setting('server_version_num')::int >= 160000 then
-    for name in select rolname from pg_roles where not rolsuper and rolname !~ '^pg_' and rolname <> '` + admin + `' loop
-      execute format('grant %I to ` + admin + ` with admin true, inherit false, set false', name);
-    end loop;
-  end if;
+// asIfMade gives the administrator what creating the other roles would have given from 16 on: their administration.
+// Before, CREATEROLE was that of all roles.
+const asIfMade = `do $made$ declare name text; begin
+  for name in select rolname from pg_catalog.pg_roles where not rolsuper and rolname !~ '^pg_' and rolname <> '` + upgradeRole + `' loop
+    execute format('grant %I to ` + upgradeRole + ` with admin true, inherit false, set false', name);
+  end loop;
 end $made$`
-}
 
 // toolAddress is how the tool connects to the server.
 func (s *Stage) toolAddress(server Server) (string, error) {

@@ -49,6 +49,18 @@ func targetPrivileges(in input) []Finding {
 		fix, sql := ownPublic(in.target)
 		lacks(fmt.Sprintf("role %s does not own schema public of the target\nit could not give its privileges as they are on the source, nor hand over what lives in it", name), fix, sql)
 	}
+	for _, space := range in.source.RoleDetails.Tablespaces {
+		if slices.Contains(role.NoTablespaces, space) {
+			lacks(fmt.Sprintf("role %s may not create in tablespace %s\nwhat is in it on the source could not be made", name, ident(space)), "let it",
+				"grant create on tablespace "+QuoteIdent(space)+" to "+name+";")
+		}
+	}
+	for _, wrapper := range in.source.RoleDetails.Wrappers {
+		if slices.Contains(role.NoWrappers, wrapper) {
+			lacks(fmt.Sprintf("role %s may not use foreign data wrapper %s\nits servers could not be made", name, ident(wrapper)), "let it",
+				"grant usage on foreign data wrapper "+QuoteIdent(wrapper)+" to "+name+";")
+		}
+	}
 	out = append(out, targetOwners(in)...)
 	out = append(out, powerful(in)...)
 	if forced := selected(in, in.source.RoleDetails.Forced); !role.BypassRLS && len(forced) > 0 {

@@ -112,6 +112,14 @@ var privilegeCases = map[string][]checkCase{
 			plain(&t.Role)
 			t.Role.OwnsPublic, t.Role.PublicOwner = false, "postgres"
 		}, Blocker, "does not own schema public", "alter schema public owner to mover;"},
+		{"a tablespace", func(s, t *Facts, _ *Options) {
+			plain(&t.Role)
+			s.RoleDetails.Tablespaces, t.Role.NoTablespaces = []string{"Fast", "slow"}, []string{"Fast"}
+		}, Blocker, `may not create in tablespace "Fast"`, `grant create on tablespace "Fast" to mover;`},
+		{"a foreign data wrapper", func(s, t *Facts, _ *Options) {
+			plain(&t.Role)
+			s.RoleDetails.Wrappers, t.Role.NoWrappers = []string{"postgres_fdw"}, []string{"postgres_fdw"}
+		}, Blocker, "may not use foreign data wrapper postgres_fdw", "grant usage on foreign data wrapper postgres_fdw to mover;"},
 		{"an event trigger", func(s, t *Facts, _ *Options) {
 			plain(&t.Role)
 			s.RoleDetails.Powerful = []Powerful{{"", "event trigger e", "only a superuser may make an event trigger"}}

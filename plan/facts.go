@@ -75,6 +75,8 @@ type Role struct {
 	DatabaseOwner string   `json:"database_owner,omitempty"`
 	PublicOwner   string   `json:"public_owner,omitempty"` // of schema public; "" where there is none
 	OwnsPublic    bool     `json:"owns_public,omitempty"`
+	NoTablespaces []string `json:"no_tablespaces,omitempty"` // in which it may not create
+	NoWrappers    []string `json:"no_wrappers,omitempty"`    // foreign data wrappers that it may not use
 }
 
 // Name is a schema-qualified name as the catalog holds it, not quoted.

@@ -8,6 +8,8 @@ type OwnerFacts struct {
 	SchemaOwners map[string]string `json:"schema_owners,omitempty"` // schema → role
 	MayCreate    []SchemaRole      `json:"may_create,omitempty"`    // granted CREATE on a schema of somebody else
 	Grantors     []string          `json:"grantors,omitempty"`      // gave privileges on what is not theirs
+	Tablespaces  []string          `json:"tablespaces,omitempty"`   // that hold something of the database, besides its own
+	Wrappers     []string          `json:"wrappers,omitempty"`      // foreign data wrappers of its servers
 	Powerful     []Powerful        `json:"powerful,omitempty"`      // definitions that only a superuser can make
 	OwnerLacks   []OwnerLacks      `json:"owner_lacks,omitempty"`   // tables whose owner was taken a right
 	Forced       []string          `json:"forced,omitempty"`        // tables whose policies hold for their owner too

@@ -95,6 +95,8 @@ const officeRoles = `create role boss; create role clerk; create role "Odd One";
 // office belongs to many, none of them a superuser: owners in schemas of others, a privilege that was passed on,
 // policies, an owner who lacks USAGE on the schema of his table.
 const office = officeRoles + `
+create extension postgres_fdw; grant usage on foreign data wrapper postgres_fdw to boss;
+create server elsewhere foreign data wrapper postgres_fdw; alter server elsewhere owner to boss;
 create schema office authorization boss; create schema "Odd Space" authorization "Odd One";
 create extension citext schema public; create extension hstore schema public;
 create table office.letters (id int primary key, body citext, tags hstore); insert into office.letters select n, 'Letter ' || n, 'a=>1' from generate_series(1, 100) n;
@@ -122,7 +124,7 @@ func TestFixturePrivileges(t *testing.T) {
 		t.Run(fmt.Sprintf("%d-%d", pair[0], pair[1]), func(t *testing.T) {
 			t.Parallel()
 			u := leastServers(t, pair[0], pair[1]).upgrade(t, office)
-			u.target.run(officeRoles + "create extension citext; comment on extension citext is 'put here by the service'")
+			u.target.run(officeRoles + "create extension postgres_fdw; grant usage on foreign data wrapper postgres_fdw to boss; create extension citext; comment on extension citext is 'put here by the service'")
 			u.asMover()
 			for round := 1; ; round++ {
 				of := u.check(-1)

@@ -22,6 +22,10 @@ func (r *reader) owners() error {
 			o.SchemaOwners[row.Schema] = row.Role
 		case "creates":
 			o.MayCreate = append(o.MayCreate, plan.SchemaRole{Schema: row.Schema, Role: row.Role})
+		case "tablespace":
+			o.Tablespaces = append(o.Tablespaces, row.Object)
+		case "wrapper":
+			o.Wrappers = append(o.Wrappers, row.Object)
 		case "grants":
 			o.Grantors = append(o.Grantors, row.Role)
 		}

@@ -57,6 +57,7 @@ func (r *reader) role() error {
 		OwnsPublic                                      bool
 		MemberOf, CanSet, Superusers                    []string
 		DatabaseOwner, PublicOwner                      string
+		NoTablespaces, NoWrappers                       []string
 	}](r, "role")
 	if err != nil {
 		return err
@@ -68,6 +69,7 @@ func (r *reader) role() error {
 	if !row.Superuser {
 		r.facts.Role.MemberOf, r.facts.Role.CanSet, r.facts.Role.Superusers = row.MemberOf, row.CanSet, row.Superusers
 		r.facts.Role.DatabaseOwner, r.facts.Role.PublicOwner, r.facts.Role.OwnsPublic = row.DatabaseOwner, row.PublicOwner, row.OwnsPublic
+		r.facts.Role.NoTablespaces, r.facts.Role.NoWrappers = row.NoTablespaces, row.NoWrappers
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
--- Who owns what besides tables and views, one line for each owner and schema; and who may create in schemas of
--- others. What belongs to an extension belongs to whoever creates it on the target.
+-- Who owns what besides tables and views, one line for each owner and schema; who may create in schemas of
+-- others; and what outside of schemas is used. What belongs to an extension belongs to whoever creates it on the target.
 with member as (
   select classid, objid from pg_depend where deptype = 'e'
 ), space as (
@@ -40,6 +40,13 @@ select 'schema', pg_get_userbyid(nspowner)::text, nspname::text, '' from space
 union all
 select 'creates', pg_get_userbyid(a.grantee)::text, s.nspname::text, ''
   from space s cross join lateral aclexplode(s.nspacl) a where a.privilege_type = 'CREATE' and a.grantee not in (0, s.nspowner)
+union all
+select distinct 'tablespace', '', '', t.spcname::text
+  from pg_class c join space s on s.oid = c.relnamespace join pg_tablespace t on t.oid = c.reltablespace
+union all
+select distinct 'wrapper', '', '', w.fdwname::text
+  from pg_foreign_server v join pg_foreign_data_wrapper w on w.oid = v.srvfdw
+ where not exists (select 1 from member m where m.classid = 'pg_foreign_server'::regclass and m.objid = v.oid)
 union all
 select distinct 'grants', pg_get_userbyid(a.grantor)::text, '', ''
   from (select relnamespace as space, relowner as owner, relacl as acl from pg_class where relacl is not null

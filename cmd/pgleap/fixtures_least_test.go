@@ -44,8 +44,13 @@ func (u *upgrade) asMover(superusers ...plan.Side) {
 		*side.uri = side.server.URIFor("upgrade", password, u.name)
 		u.t.Cleanup(func() {
 			text, err := os.ReadFile(side.server.LogFile)
-			if err == nil && strings.Contains(string(text), side.secret) {
-				u.t.Errorf("the password of upgrade stands in the log of the %s", side.side)
+			if err != nil {
+				u.t.Error(err)
+			}
+			for _, secret := range []string{moverOfSource, moverOfTarget} { // the source's goes to the target
+				if strings.Contains(string(text), secret) {
+					u.t.Errorf("the password with %s stands in the log of the %s", secret, side.side)
+				}
 			}
 		})
 	}

@@ -19,7 +19,7 @@ const module = "pgleap"
 
 // layers, lowest first. Imports point down only; packages of one layer never import each other.
 var layers = [][]string{
-	{"internal/pgver", "testdata"}, // testdata: the scenarios, embedded
+	{"internal/pgver", "testdata", "docs"}, // testdata, docs: scenarios and documents, embedded
 	{"plan", "internal/pg"},
 	{"internal/catalog", "internal/journal", "internal/pgserver", "internal/pooler"},
 	{"schema", "sync", "cutover", "sequences", "internal/verify"},

@@ -3,13 +3,11 @@ package plan
 import (
 	"fmt"
 	"slices"
-
-	"pgleap/internal/pgver"
 )
 
 // checkPrivileges names everything the two roles lack, each with the statement that gives it.
 func checkPrivileges(in input) []Finding {
-	return append(sourcePrivileges(in), targetPrivileges(in)...)
+	return slices.Concat(sourcePrivileges(in), targetPrivileges(in), ownersLack(in))
 }
 
 func sourcePrivileges(in input) []Finding {
@@ -47,14 +45,15 @@ func sourcePrivileges(in input) []Finding {
 	return out
 }
 
-// tablePrivileges looks at the published tables. Ownership is lacked owner by owner: one membership mends
+// tablePrivileges looks at the tables that are published and fenced. Ownership is lacked owner by owner: one membership mends
 // all tables of an owner.
 func tablePrivileges(in input, role string) []Finding {
 	notOwned, notReadable, filtered := set(in.source.Role.NotOwned), set(in.source.Role.NotReadable), set(in.source.Role.Filtered)
+	forced := set(in.source.RoleDetails.Forced)
 	owned := map[string][]string{} // owner → tables
 	var owners []string
 	var out []Finding
-	for _, r := range in.selection.Published {
+	for _, r := range in.selection.Fenced() {
 		table := r.Name.String()
 		if notOwned[table] {
 			if owned[r.Owner] == nil {
@@ -69,7 +68,7 @@ func tablePrivileges(in input, role string) []Finding {
 				SQL: fmt.Sprintf("grant usage on schema %s to %s; grant select on %s to %s;", QuoteIdent(r.Name.Schema), role, table, role),
 			})
 		}
-		if filtered[table] {
+		if filtered[table] && (!notOwned[table] || forced[table]) { // its policies do not hold for an owner, unless they are forced
 			out = append(out, Finding{
 				Severity: Blocker, On: Source, Object: table,
 				Problem: fmt.Sprintf("row level security hides rows of %s from role %s\nthey would be MISSING on the target", said(r.Name), role),
@@ -83,60 +82,17 @@ func tablePrivileges(in input, role string) []Finding {
 		if len(tables) > 1 {
 			which = fmt.Sprintf("%s and %d more tables", which, len(tables)-1)
 		}
-		out = append(out, Finding{
+		f := Finding{
 			Severity: Blocker, On: Source, Object: QuoteIdent(owner),
 			Problem: fmt.Sprintf("role %s does not own %s of %s\nonly an owner can publish a table and fence it", role, which, ident(owner)),
-			Fix:     "make it a member of the owner", SQL: fmt.Sprintf("grant %s to %s;", QuoteIdent(owner), role),
-		})
-	}
-	return out
-}
-
-func targetPrivileges(in input) []Finding {
-	role := in.target.Role
-	if role.Superuser {
-		return nil
-	}
-	var out []Finding
-	name := QuoteIdent(role.Name)
-	lacks := func(problem, fix, sql string) {
-		out = append(out, Finding{Severity: Blocker, On: Target, Object: name, Problem: problem, Fix: fix, SQL: sql})
-	}
-	if !role.CreateSubscription {
-		if in.target.Version.Has(pgver.CreateSubscription) {
-			lacks("role "+name+" may not make a subscription", "make it a member of pg_create_subscription", "grant pg_create_subscription to "+name+";")
-		} else {
-			lacks(fmt.Sprintf("role %s is not a superuser\nin PostgreSQL %d only one may make a subscription", name, in.target.Version.Major()),
-				"connect to the target as a superuser", "alter role "+name+" superuser;")
+			Fix:     "make it a member of the owner", SQL: membership(in.source, owner),
 		}
-	}
-	if !role.CreateOnDatabase {
-		lacks("role "+name+" may not create in the target's database", "let it", "grant create on database "+QuoteIdent(in.target.Database)+" to "+name+";")
-	}
-	for _, owner := range ownersOf(in) {
-		if !slices.Contains(in.target.Role.MemberOf, owner) && slices.Contains(in.target.Roles, owner) {
-			lacks(fmt.Sprintf("role %s is not a member of %s\nit could neither give it its tables nor write into them for the subscription", name, ident(owner)),
-				"make it a member", fmt.Sprintf("grant %s to %s;", QuoteIdent(owner), name))
+		if slices.Contains(in.source.Role.Superusers, owner) {
+			f.Problem += fmt.Sprintf("; %s is a superuser, and a member of it as mighty", ident(owner))
+			f.Fix, f.SQL = "give the tables an owner that is no superuser (alter table … owner to …), or connect to the source as a superuser", ""
 		}
+		out = append(out, f)
 	}
-	return out
-}
-
-// ownersOf returns the owners of what is selected, sorted. A role that is missing on the target is found by
-// the check of the roles.
-func ownersOf(in input) []string {
-	owners := map[string]bool{}
-	for _, r := range in.selection.Fenced() {
-		owners[r.Owner] = true
-	}
-	for _, r := range in.selection.MatViews {
-		owners[r.Owner] = true
-	}
-	out := make([]string, 0, len(owners))
-	for o := range owners {
-		out = append(out, o)
-	}
-	slices.Sort(out)
 	return out
 }
 

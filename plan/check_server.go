@@ -172,6 +172,10 @@ func checkWorkerHeadroom(in input) []Finding {
 	return out
 }
 
+// passwordRequired is S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED, with which 16+ refuse the subscription of a plain
+// role whose connection holds no password, or was not asked for it.
+const passwordRequired = "2F003"
+
 func checkReach(in input) []Finding {
 	r := in.target.ReachesSource
 	if r == nil || r.OK {
@@ -182,6 +186,10 @@ func checkReach(in input) []Finding {
 		Problem: "the target cannot connect to the source as the subscription will\n" + r.Error,
 		Fix: "the connection comes from the target's machine: open the network, add a line for its address, this database and this user to the source's pg_hba.conf " +
 			"(the line of the database, not the word replication), or give the address as the target sees it with --source-from-target",
+	}
+	if r.Code == passwordRequired {
+		f.Fix = "a subscription of a role that is no superuser must be asked for a password: give it in the source's address (or PGPASSWORD, or a password file here), and let " +
+			"the source's pg_hba.conf ask the target's address for it with scram-sha-256, not trust, peer or cert; or connect to the target as a superuser"
 	}
 	if !r.Tried {
 		f.Severity, f.Problem = Warning, "whether the target can connect to the source could not be tried\n"+r.Error

@@ -45,6 +45,9 @@ var serverCases = map[string][]checkCase{
 	},
 	"target-reaches-source": {
 		{"refused", func(_, t *Facts, _ *Options) { t.ReachesSource = &Reach{Tried: true, Error: "connection refused"} }, Blocker, "connection refused", "--source-from-target…"},
+		{"not asked for a password", func(_, t *Facts, _ *Options) {
+			t.ReachesSource = &Reach{Tried: true, Code: "2F003", Error: "password is required"}
+		}, Blocker, "password is required", "scram-sha-256, not trust…"},
 		{"not tried", func(_, t *Facts, _ *Options) { t.ReachesSource = &Reach{Error: "no dblink"} }, Warning, "could not be tried\nno dblink", ""},
 		{"not yet", func(_, t *Facts, _ *Options) { t.ReachesSource = nil }, "", "", ""},
 	},

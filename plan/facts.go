@@ -61,13 +61,22 @@ type Role struct {
 	Replication          bool     `json:"replication"` // REPLICATION, or a member of what a managed service has for it
 	CreateOnDatabase     bool     `json:"create_on_database"`
 	CreateSubscription   bool     `json:"create_subscription"`    // superuser, or pg_create_subscription on 16+
-	NotOwned             []string `json:"not_owned,omitempty"`    // published tables it does not own
-	NotReadable          []string `json:"not_readable,omitempty"` // published tables it may not select from
+	NotOwned             []string `json:"not_owned,omitempty"`    // tables and partitioned roots it does not own
+	NotReadable          []string `json:"not_readable,omitempty"` // tables and roots it may not select from
 	SequencesNotReadable []string `json:"sequences_not_readable,omitempty"`
 	BypassRLS            bool     `json:"bypass_rls"`
-	Filtered             []string `json:"filtered,omitempty"`  // published tables whose policies hide rows from it
-	SeesSessions         bool     `json:"sees_sessions"`       // sees how long other roles' transactions are open
-	MemberOf             []string `json:"member_of,omitempty"` // roles it is a member of, itself among them; empty for a superuser
+	Filtered             []string `json:"filtered,omitempty"` // published tables whose policies hide rows from it
+	SeesSessions         bool     `json:"sees_sessions"`      // sees how long other roles' transactions are open
+
+	// Empty for a superuser.
+	MemberOf      []string `json:"member_of,omitempty"` // roles whose privileges it has, itself among them
+	CanSet        []string `json:"can_set,omitempty"`   // roles it can become with SET ROLE
+	Superusers    []string `json:"superusers,omitempty"`
+	DatabaseOwner string   `json:"database_owner,omitempty"`
+	PublicOwner   string   `json:"public_owner,omitempty"` // of schema public; "" where there is none
+	OwnsPublic    bool     `json:"owns_public,omitempty"`
+	NoTablespaces []string `json:"no_tablespaces,omitempty"` // in which it may not create
+	NoWrappers    []string `json:"no_wrappers,omitempty"`    // foreign data wrappers that it may not use
 }
 
 // Name is a schema-qualified name as the catalog holds it, not quoted.
@@ -196,6 +205,7 @@ type Transaction struct {
 type Reach struct {
 	Tried bool   `json:"tried"`
 	OK    bool   `json:"ok"`
+	Code  string `json:"code,omitempty"`  // SQLSTATE
 	Error string `json:"error,omitempty"` // the server's own message
 }
 

@@ -2,6 +2,8 @@ package plan
 
 // RoleFacts are the roles of a server with what belongs to them, and the settings of this database. All of it is volatile.
 type RoleFacts struct {
+	OwnerFacts
+
 	Roles        []RoleDetail  `json:"roles,omitempty"`         // all but pg_*
 	Settings     []RoleSetting `json:"settings,omitempty"`      // of this database, of its roles, of all roles
 	Grantable    []string      `json:"grantable,omitempty"`     // roles that the connected role may give to others; empty for a superuser

@@ -133,9 +133,10 @@ func Subscribe(run plan.RunID, target plan.Facts, sel plan.Selection) plan.Stage
 	if target.Version.Has(pgver.SubscriptionStreaming) {
 		options += ", streaming = on"
 	}
-	if target.Version.Has(pgver.SubscriptionOrigin) && target.Role.Superuser {
+	if target.Version.Has(pgver.SubscriptionOrigin) {
 		// As the tables' owners, apply stops where an owner lacks a right that on the source it never needed
-		// (USAGE on the schema, INSERT on its own table). The definitions were loaded by the same superuser.
+		// (USAGE on the schema, INSERT on its own table). The subscription's owner is who loaded the definitions: a
+		// superuser, or a member of every owner, who has the privileges of all of them.
 		options += ", run_as_owner = true"
 	}
 	create := "create subscription " + name + " connection '" + Conninfo + "' publication " + name + "\n with (" + options + ")"

@@ -190,8 +190,9 @@ func TestFixturePrivileges(t *testing.T) {
 			u := s.upgrade(t, "create table t (id int primary key); create sequence q")
 			const password = "not so secret"
 			for _, c := range []*client{u.source, u.target} {
-				c.run("create role mover login password '" + password + "'")
+				c.run("create role mover login password '" + password + "'; create role shop_owner")
 			}
+			u.source.run("alter table t owner to shop_owner; alter sequence q owner to shop_owner")
 			variables := []string{
 				"PGLEAP_SOURCE=" + s.source.URIFor("mover", password, u.name), "PGLEAP_TARGET=" + s.target.URIFor("mover", password, u.name),
 			}

@@ -66,10 +66,27 @@ func TestRehearsalOfEveryPair(t *testing.T) {
 	}
 }
 
-// A plain role has REPLICATION, owns the tables, and has what check told it to have; nothing more.
+// Without superuser on either side: the roles have what docs/privileges.md and check told them to have, and nothing
+// more. odd-names has owners and lodgers whose names need quotes.
 func TestRehearsalWithoutSuperuser(t *testing.T) {
-	t.Parallel()
-	c := shortLoad(14, 17, "shop")
-	c.PlainRole = true
-	mustPass(t, rehearse(t, c))
+	for _, c := range []struct {
+		from, to int
+		scenario string
+		role     rehearsal.Role
+	}{
+		{14, 17, "shop", rehearsal.RoleDocumented},
+		{14, 17, "shop", rehearsal.RoleService},
+		{14, 17, "odd-names", rehearsal.RoleBare},
+		{16, 18, "shop", rehearsal.RoleBare},
+		{16, 18, "shop", rehearsal.RoleService},
+		{16, 18, "odd-names", rehearsal.RoleDocumented},
+		{11, 15, "shop", rehearsal.RoleDocumented}, // on the source alone
+	} {
+		t.Run(fmt.Sprintf("%s_%s_%d_%d", c.role, c.scenario, c.from, c.to), func(t *testing.T) {
+			t.Parallel()
+			load := shortLoad(c.from, c.to, c.scenario)
+			load.Role = c.role
+			mustPass(t, rehearse(t, load))
+		})
+	}
 }

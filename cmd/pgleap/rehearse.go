@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -32,7 +33,7 @@ func rehearseCommand() *cli.Command {
 			&cli.Int64Flag{Name: "seed", Usage: "of the load's choices (default: the clock)"},
 			&cli.DurationFlag{Name: "write-stall", Value: time.Second, Usage: "the longest time without an acknowledged write that passes"},
 			&cli.Int64Flag{Name: "sequence-margin", Usage: "given to cutover; over 0, some clients take sequence values ahead of their writes"},
-			&cli.BoolFlag{Name: "plain-role", Usage: "connect to the source as a role without superuser, with only what check names"},
+			&cli.StringFlag{Name: "role", Value: "superuser", Usage: "connect as a superuser, or with only what check names as a role that is bare, documented or what a service gives (docs/privileges.md)"},
 			&cli.StringFlag{Name: "report", Usage: "`FOLDER` for verdict.json, junit.xml, the ledger and the logs"},
 			&cli.BoolFlag{Name: "keep", Usage: "leave the servers running until interrupted"},
 			&cli.BoolFlag{Name: "json", Usage: "the verdict as JSON on stdout"},
@@ -61,7 +62,7 @@ func rehearsalConfig(c *cli.Context) (rehearsal.Config, error) {
 		From: c.Int("from"), To: c.Int("to"), Folder: c.String("servers"), Scenario: c.String("scenario"), Scale: c.Int("scale"),
 		Rate: c.Float64("rate"), Clients: c.Int("clients"), Duration: c.Duration("duration"), Seed: c.Int64("seed"),
 		Budget: rehearsal.Budget{WriteStall: c.Duration("write-stall")}, Report: c.String("report"), Keep: c.Bool("keep"),
-		PlainRole: c.Bool("plain-role"), Margin: c.Int64("sequence-margin"), Tool: []string{self},
+		Role: rehearsal.Role(c.String("role")), Margin: c.Int64("sequence-margin"), Tool: []string{self},
 		Out: func(line string) { fmt.Fprintln(os.Stderr, line) },
 	}
 	if c.IsSet("source") || c.IsSet("target") {
@@ -72,6 +73,9 @@ func rehearsalConfig(c *cli.Context) (rehearsal.Config, error) {
 	}
 	if info, err := fs.Stat(testdata.Scenarios(), config.Scenario); err != nil || !info.IsDir() {
 		return config, plan.Fail(plan.KindUsage, "give shop, pgbench or odd-names", "there is no scenario %q", config.Scenario)
+	}
+	if !slices.Contains(rehearsal.Roles, config.Role) {
+		return config, plan.Fail(plan.KindUsage, "give superuser, bare, documented or service", "there is no role %q to rehearse with", config.Role)
 	}
 	if config.Source == "" && config.From >= config.To {
 		return config, plan.Fail(plan.KindUsage, "give the old major with --from and the newer one with --to", "an upgrade from %d to %d leads nowhere", config.From, config.To)

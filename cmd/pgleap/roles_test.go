@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"pgleap/internal/pgserver"
-	"pgleap/plan"
 )
 
 // roleServers are servers of a test's own, whose roles nobody else changes. They log every statement, and take

@@ -42,7 +42,7 @@ func Read(ctx context.Context, q pg.Querier, side plan.Side, run plan.RunID) (pl
 	}
 	steps := []func() error{
 		r.server, r.settings, r.role, r.schemas, r.relations, r.inheritance, r.columns, r.identity, r.views, r.sizes,
-		r.sequences, r.foreignKeys, r.extensions, r.roles, r.leftovers, r.sessions,
+		r.sequences, r.foreignKeys, r.extensions, r.roles, r.owners, r.leftovers, r.sessions,
 		r.cluster, r.definitions, r.roleDetails,
 	}
 	if side == plan.Target {
@@ -78,7 +78,7 @@ func (r *reader) relation(oid int64) *plan.Relation {
 
 // marksOf returns what stands for the {{marks}} on a server of version v.
 func marksOf(v pgver.Version) *strings.Replacer {
-	oids, generated, keys, written := "false", "''", "i.indnatts", "true"
+	oids, generated, keys, written, set := "false", "''", "i.indnatts", "true", "'member'"
 	if !v.Has(pgver.RelationOIDs) {
 		oids = "c.relhasoids"
 	}
@@ -91,7 +91,10 @@ func marksOf(v pgver.Version) *strings.Replacer {
 	if v.Has(pgver.ConstraintParents) {
 		written = "k.conparentid = 0"
 	}
-	marks := []string{"{{oids}}", oids, "{{generated}}", generated, "{{keys}}", keys, "{{written}}", written}
+	if v.Has(pgver.SetOption) {
+		set = "'set'"
+	}
+	marks := []string{"{{may_set}}", set, "{{oids}}", oids, "{{generated}}", generated, "{{keys}}", keys, "{{written}}", written}
 	return strings.NewReplacer(slices.Concat(marks, roleMarks(v), clusterMarks(v), definitionMarks(v))...)
 }
 

@@ -54,7 +54,10 @@ func (r *reader) role() error {
 		Name                                            string
 		Superuser, Replication, BypassRLS, SeesSessions bool
 		CreateOnDatabase, CreateSubscription            bool
-		MemberOf                                        []string
+		OwnsPublic                                      bool
+		MemberOf, CanSet, Superusers                    []string
+		DatabaseOwner, PublicOwner                      string
+		NoTablespaces, NoWrappers                       []string
 	}](r, "role")
 	if err != nil {
 		return err
@@ -62,7 +65,11 @@ func (r *reader) role() error {
 	r.facts.Role = plan.Role{
 		Name: row.Name, Superuser: row.Superuser, Replication: row.Replication, BypassRLS: row.BypassRLS,
 		SeesSessions: row.SeesSessions, CreateOnDatabase: row.CreateOnDatabase, CreateSubscription: row.CreateSubscription,
-		MemberOf: row.MemberOf,
+	}
+	if !row.Superuser {
+		r.facts.Role.MemberOf, r.facts.Role.CanSet, r.facts.Role.Superusers = row.MemberOf, row.CanSet, row.Superusers
+		r.facts.Role.DatabaseOwner, r.facts.Role.PublicOwner, r.facts.Role.OwnsPublic = row.DatabaseOwner, row.PublicOwner, row.OwnsPublic
+		r.facts.Role.NoTablespaces, r.facts.Role.NoWrappers = row.NoTablespaces, row.NoWrappers
 	}
 	return nil
 }

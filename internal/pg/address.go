@@ -268,6 +268,13 @@ func (a Address) Redact(text string) string {
 	return strings.ReplaceAll(text, a.config.Password, dots)
 }
 
+// WithPassword returns a with another password.
+func (a Address) WithPassword(p Secret) Address {
+	a.config = a.config.Copy()
+	a.config.Password = p.Reveal()
+	return a
+}
+
 // SeenAt returns a with another place: host[:port], or a URI or keyword string whose missing parts are a's.
 func (a Address) SeenAt(text string) (Address, error) {
 	if !strings.Contains(text, "=") && !strings.Contains(text, "://") {

@@ -185,12 +185,28 @@ func (s *Session) Alive() bool { return !s.conn.IsClosed() }
 
 // Query reads.
 func (s *Session) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	return s.conn.Query(ctx, sql, args...)
+	r, err := s.conn.Query(ctx, sql, args...)
+	return rows{r, ctx}, normalise(ctx, err)
 }
+
+// rows and row tell of an interrupt as the context's own error, not as the server's "canceling statement".
+type rows struct {
+	pgx.Rows
+	ctx context.Context //nolint:containedctx // of the query that they are the answer to
+}
+
+func (r rows) Err() error { return normalise(r.ctx, r.Rows.Err()) }
+
+type row struct {
+	pgx.Row
+	ctx context.Context //nolint:containedctx // as in rows
+}
+
+func (r row) Scan(dest ...any) error { return normalise(r.ctx, r.Row.Scan(dest...)) }
 
 // QueryRow reads one row.
 func (s *Session) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	return s.conn.QueryRow(ctx, sql, args...)
+	return row{s.conn.QueryRow(ctx, sql, args...), ctx}
 }
 
 // Exec sends statements that change the server. Without arguments several may stand in one string: they are

@@ -58,6 +58,7 @@ var (
 	PublicSchemaClosed    = Feature{15, "schema public is no longer writable by everybody"}
 	LocaleProviders       = Feature{15, "a database can order text by ICU, and records the version of its collation"}
 	CreateSubscription    = Feature{16, "the role pg_create_subscription may create subscriptions without superuser"}
+	SetOption             = Feature{16, "SET ROLE and the inheritance of privileges are options of each membership"}
 	SubscriptionOrigin    = Feature{16, "subscriptions have origin, run_as_owner and password_required"}
 	RoleAdministration    = Feature{16, "CREATEROLE gives only what its holder has and administers; a membership has INHERIT and SET of its own"}
 	IndexForIdentityFull  = Feature{16, "apply uses any btree index for a table with REPLICA IDENTITY FULL"}

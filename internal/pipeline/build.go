@@ -33,7 +33,7 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 			definitions(run, source, roles, entries, repairs),
 			withFilenodes(run, source.Version, pgsync.Publish(run, source, target, sel, o)),
 			pgsync.Subscribe(run, target, sel),
-			finish(run, sel, o, roles, entries),
+			finish(run, source, target, sel, o, roles, entries),
 			switchByHand(run, source.Version, sel, o, cutover.Stage(run, sel, sequences.ReadStatement(source.Version), o, schema.DeferredSteps(entries))),
 			release(run, sel),
 			pgsync.Teardown(run),
@@ -79,7 +79,7 @@ func chosenIndexes(repairs []plan.IdentityRepair) []plan.Name {
 	return out
 }
 
-func finish(run plan.RunID, sel plan.Selection, o plan.Options, roles plan.RoleStatements, entries []schema.Entry) plan.Stage {
+func finish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o plan.Options, roles plan.RoleStatements, entries []schema.Entry) plan.Stage {
 	sizes := map[plan.Name]int64{}
 	for _, r := range sel.Published {
 		sizes[r.Name] = r.Bytes
@@ -100,7 +100,7 @@ func finish(run plan.RunID, sel plan.Selection, o plan.Options, roles plan.RoleS
 		},
 		plan.Step{
 			ID: stepCompare, Title: "compare the catalogs of both sides, object by object", On: plan.Target,
-			Why: "a copy can be complete while the definitions are not", Recorded: true, Except: schema.DeferredTriggers(entries),
+			Why: "a copy can be complete while the definitions are not", Recorded: true, Except: append(schema.DeferredTriggers(entries), schema.KeptPublic(source, target)...),
 			Do: plan.Action{Call: callCompare}, ByHand: compareByHand(run), Trouble: compareTrouble,
 		},
 		pgsync.Durable(run),

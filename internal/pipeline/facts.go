@@ -11,7 +11,6 @@ import (
 	"pgleap/internal/pg"
 	"pgleap/plan"
 	"pgleap/schema"
-	pgsync "pgleap/sync"
 )
 
 // Reading is what was read from both servers, and the pg_dump that was found.
@@ -78,37 +77,6 @@ func (c Config) defaults(ctx context.Context, a pg.Address) (map[string]plan.Ser
 	return catalog.ReadDefaults(ctx, s)
 }
 
-// reach tries for real whether the target reaches the source with the subscription's own conninfo: it makes
-// a subscription to a publication that is not there, and rolls back. Only the target's network counts, not ours.
-func (c Config) reach(ctx context.Context) (plan.Reach, error) {
-	t, err := c.OpenTarget(ctx)
-	if err != nil {
-		return plan.Reach{}, err
-	}
-	defer t.Close()
-	if _, err := t.Exec(ctx, "begin read write"); pg.Code(err) == pg.CodeUnsupported {
-		return plan.Reach{Error: pg.Message(err)}, nil // a standby: nothing can be tried on it
-	} else if err != nil {
-		return plan.Reach{}, fmt.Errorf("try whether the target reaches the source: %w", err)
-	}
-	defer t.Rollback()
-	if err := hideStatement(ctx, t); err != nil {
-		return plan.Reach{}, err
-	}
-	template := "create subscription " + plan.QuoteIdent(c.Run.Object()+"_check") + " connection '" + pgsync.Conninfo + "' publication " + plan.QuoteIdent(c.Run.Object()+"_check") +
-		" with (create_slot = false, slot_name = none, enabled = false, copy_data = false)"
-	err = t.ExecSecret(ctx, template, c.secrets().fill(template))
-	switch {
-	case err == nil:
-		return plan.Reach{Tried: true, OK: true}, nil
-	case pg.Code(err) == pg.CodePrivilege:
-		return plan.Reach{Error: c.redact(pg.Message(err))}, nil
-	case pg.Code(err) == "":
-		return plan.Reach{}, fmt.Errorf("try whether the target reaches the source: %w", err)
-	}
-	return plan.Reach{Tried: true, Error: c.redact(pg.Message(err))}, nil
-}
-
 // Make reads both servers and makes the plan. Where something blocks, the definitions may not even be
 // readable: then the plan has findings and no stages.
 func Make(ctx context.Context, c Config) (plan.Plan, error) {
@@ -135,5 +103,6 @@ func (c Config) make(ctx context.Context, r Reading) (plan.Plan, error) {
 		}
 		return p, err
 	}
-	return Build(c.Run, c.Tool, r.Source, r.Target, c.Options, sel, d.Entries), nil
+	entries := schema.Unprivileged(d.Entries, r.Target, plan.Lodgers(r.Source, sel))
+	return Build(c.Run, c.Tool, r.Source, r.Target, c.Options, sel, entries), nil
 }

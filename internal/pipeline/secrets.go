@@ -71,7 +71,7 @@ func (r *run) sendSecret(ctx context.Context, t *pg.Target, stage plan.StageID, 
 		return err
 	}
 	if holdsSecret(s.Do.SQL) {
-		if err := hideStatement(ctx, t); err != nil {
+		if _, err := hideStatement(ctx, t); err != nil {
 			return err
 		}
 	}
@@ -85,11 +85,4 @@ func (r *run) sendSecret(ctx context.Context, t *pg.Target, stage plan.StageID, 
 
 func (c Config) redact(text string) string {
 	return c.Source.Redact(c.reachedAt().Redact(c.Target.Redact(text)))
-}
-
-func hideStatement(ctx context.Context, t *pg.Target) error {
-	if _, err := t.Exec(ctx, pgsync.HideStatement); err != nil {
-		return fmt.Errorf("keep a secret out of the server's log: %w", err)
-	}
-	return nil
 }

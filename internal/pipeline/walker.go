@@ -234,6 +234,14 @@ func (r *run) do(ctx context.Context, stage plan.Stage, s plan.Step) error {
 // doRecorded carries out a step on the target and records it in the same transaction. Against apply and
 // against its neighbours it can deadlock: then it was rolled back whole, and is tried again.
 func (r *run) doRecorded(ctx context.Context, t *pg.Target, stage plan.Stage, s plan.Step) error {
+	if s.Do.Call == "" && holdsSecret(s.Do.SQL) {
+		knowing, err := r.openKnowing(ctx, r.conninfo(r.reachedAt()))
+		if err != nil {
+			return err
+		}
+		defer knowing.Close()
+		t = knowing
+	}
 	for attempt := 1; ; attempt++ {
 		err := t.InTransaction(ctx, func() error {
 			if err := r.statements(ctx, t, stage, s); err != nil {
@@ -263,7 +271,10 @@ func (r *run) statements(ctx context.Context, t *pg.Target, stage plan.Stage, s 
 	if !holdsSecret(s.Do.SQL) {
 		return schema.Load(ctx, t, stage.ID, s)
 	}
-	return r.sendSecret(ctx, t, stage.ID, s, "see pgleap check: it tries this connection")
+	if err := r.execSecret(ctx, t, s.Do.SQL); err != nil {
+		return &plan.StepError{Stage: stage.ID, Step: s.ID, On: s.On, SQL: s.Do.SQL, Err: pg.Redacted(err, r.redact), Hint: "see pgleap check: it tries this connection"}
+	}
+	return nil
 }
 
 // openLoader opens a session on the target with the settings that definitions are loaded under.

@@ -42,10 +42,9 @@ type Config struct {
 	Tool    []string // the command that runs pgleap; needed
 	ToolEnv []string // further environment for it
 
-	// PlainRole connects to the source as a role that may log in and nothing else but what check then asks for.
-	PlainRole bool
-	Margin    int64 // given with --sequence-margin; over 0, some clients call nextval ahead of their writes
-	Retry     int   // how often a command that died by a signal is run again
+	Role   Role  // as whom the tool connects; a superuser when empty
+	Margin int64 // given with --sequence-margin; over 0, some clients call nextval ahead of their writes
+	Retry  int   // how often a command that died by a signal is run again
 	// ByHand makes the switch with the statements of ByHand.Switch instead of the tool's cutover: the floor.
 	// What is left over then is for the servers' end to remove: set SkipFinalize.
 	ByHand bool
@@ -78,6 +77,9 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	c.Readers = max(c.Readers, 0)
+	if c.Role == "" {
+		c.Role = RoleSuperuser
+	}
 	if c.Scenario == "" {
 		c.Scenario = "shop"
 	}

@@ -18,7 +18,6 @@ const (
 	ownerRole    = "ledger_owner"    // owns the ledger's tables
 	appRole      = "ledger_app"      // may use them
 	stubbornRole = "ledger_stubborn" // has default_transaction_read_only = off: a database's setting does not stop it
-	plainRole    = "ledger_upgrade"  // the operator's, when the upgrade is to do without a superuser
 )
 
 var writerRoles = []string{ownerRole, appRole, stubbornRole, ""}
@@ -34,11 +33,7 @@ var roleSettings = map[string]string{
 // createRoles makes the clients' roles on both servers, with one password each. The statements hold
 // verifiers, so that no log can hold a password of theirs.
 func (s *Stage) createRoles(ctx context.Context) error {
-	roles := []string{ownerRole, appRole, stubbornRole}
-	if s.config.PlainRole {
-		roles = append(roles, plainRole)
-	}
-	for _, role := range roles {
+	for _, role := range []string{ownerRole, appRole, stubbornRole} {
 		if err := s.createRole(ctx, role, s.Source, s.Target); err != nil {
 			return err
 		}

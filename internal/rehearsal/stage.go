@@ -10,6 +10,7 @@ import (
 
 	"pgleap/internal/pg"
 	"pgleap/internal/pgserver"
+	"pgleap/internal/pgver"
 	"pgleap/plan"
 )
 
@@ -32,6 +33,7 @@ type Server struct {
 	Version  string
 
 	address pg.Address
+	major   pgver.Version
 	local   *pgserver.Server // nil when the server was given
 }
 
@@ -147,7 +149,7 @@ func (s *Server) look(ctx context.Context) error {
 	}
 	s.address, s.Database = address, address.Database()
 	return s.admin(ctx, func(a *pg.Session) error {
-		s.Version = a.Version().String()
+		s.major, s.Version = a.Version(), a.Version().String()
 		return nil
 	})
 }
@@ -160,12 +162,20 @@ func (s *Stage) fill(ctx context.Context) error {
 	if err := s.createRoles(ctx); err != nil {
 		return err
 	}
+	if s.config.Role != RoleSuperuser {
+		if err := s.makeUpgradeRole(ctx); err != nil {
+			return err
+		}
+	}
 	if err := s.loadScenario(ctx); err != nil {
 		return err
 	}
 	err := s.Source.admin(ctx, func(a *pg.Session) error { _, err := a.Script(ctx, ledgerSQL); return err })
 	if err != nil {
 		return fmt.Errorf("make the ledger: %w", err)
+	}
+	if s.config.Role != RoleSuperuser {
+		return s.giveAway(ctx)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"time"
 
 	"pgleap/internal/pg"
@@ -79,16 +78,15 @@ func (w *walk) cleanUp(ctx context.Context) {
 
 // addresses go to the tool in its environment.
 func (w *walk) addresses(context.Context) error {
-	source := w.stage.Source.URI
-	if w.config.PlainRole {
-		u, err := url.Parse(source)
-		if err != nil {
-			return fmt.Errorf("the source's address is no URI")
-		}
-		u.User = url.UserPassword(plainRole, w.stage.passwords[plainRole])
-		source = u.String()
+	source, err := w.stage.toolAddress(w.stage.Source)
+	if err != nil {
+		return err
 	}
-	w.stage.tool.env = append([]string{"PGLEAP_SOURCE=" + source, "PGLEAP_TARGET=" + w.stage.Target.URI}, w.stage.tool.env...)
+	target, err := w.stage.toolAddress(w.stage.Target)
+	if err != nil {
+		return err
+	}
+	w.stage.tool.env = append([]string{"PGLEAP_SOURCE=" + source, "PGLEAP_TARGET=" + target}, w.stage.tool.env...)
 	return nil
 }
 
@@ -114,8 +112,8 @@ type checkDocument struct {
 	Checks   int            `json:"checks"`
 }
 
-// check must not block. For a plain role the fixes that it prints are carried out first, and no others: two
-// rounds, because a privilege may hide the next finding.
+// check must not block. For a role without superuser the fixes that it prints are carried out first, and no others:
+// two rounds, because a privilege may hide the next finding.
 func (w *walk) check(ctx context.Context) error {
 	start := time.Now()
 	for round := 0; ; round++ {
@@ -136,7 +134,7 @@ func (w *walk) check(ctx context.Context) error {
 			break
 		}
 		done := false
-		if w.config.PlainRole && round < 2 {
+		if w.config.Role != RoleSuperuser && round < 2 {
 			if done, err = w.grant(ctx, d.Findings); err != nil {
 				return err
 			}
@@ -152,21 +150,26 @@ func (w *walk) check(ctx context.Context) error {
 	return r.Err()
 }
 
-// grant carries out the statements of the findings about privileges on the source.
+// grant carries out the statements of the findings about privileges, on the side they name.
 func (w *walk) grant(ctx context.Context, findings []plan.Finding) (done bool, err error) {
-	err = w.stage.Source.admin(ctx, func(a *pg.Session) error {
-		for _, f := range findings {
-			if f.Check != "privileges" || f.On != plan.Source || f.SQL == "" {
-				continue
+	for _, server := range []Server{w.stage.Source, w.stage.Target} {
+		err := w.stage.mends(ctx, server, func(a *pg.Session) error {
+			for _, f := range findings {
+				if f.Check != "privileges" || f.On != server.Side || f.SQL == "" {
+					continue
+				}
+				if _, err := a.Script(ctx, f.SQL); err != nil {
+					return fmt.Errorf("carry out check's fix %q: %w", f.SQL, err)
+				}
+				done = true
 			}
-			if _, err := a.Script(ctx, f.SQL); err != nil {
-				return fmt.Errorf("carry out check's fix %q: %w", f.SQL, err)
-			}
-			done = true
+			return nil
+		})
+		if err != nil {
+			return false, fmt.Errorf("%s: %w", server.Side, err)
 		}
-		return nil
-	})
-	return done, err
+	}
+	return done, nil
 }
 
 // sync runs to ready, under load. The oracle comes after it: sync must find its slots free.

@@ -17,9 +17,10 @@ func checkReplicaIdentity(in input) []Finding {
 		}
 		f := Finding{Severity: Blocker, On: Source, Object: r.Name.String(), Problem: identityProblem(in, r)}
 		f.Fix, f.SQL = identityFix(in, r)
+		f.Fix = copyInstead(in, r) + f.Fix
 		out = append(out, f)
 	}
-	return out
+	return append(out, copiedTables(in)...)
 }
 
 // identityProblem says why the table's identity does not serve, and what would happen.
@@ -58,7 +59,7 @@ func identityFix(in input, r Relation) (fix, sql string) {
 	case len(r.NoEquality) > 0:
 		return fmt.Sprintf("add a primary key: replica identity full cannot work, because columns (%s) have a type without equality; or leave the table out with --exclude-tables",
 			strings.Join(r.NoEquality, ", ")), ""
-	case len(r.IdentityGenerated) > 0 && r.Identity == "f", in.source.Version.Has(pgver.GeneratedIdentity) && anyGenerated(r):
+	case !fullServes(r, in.source.Version):
 		return "add a primary key or a unique index over NOT NULL columns that are not generated", ""
 	}
 	return "or add a primary key: with full " + fullCost(in, r), alter + "full;"
@@ -117,31 +118,6 @@ func checkIdentityFull(in input) []Finding {
 	return out
 }
 
-func checkLargeObjects(in input) []Finding {
-	n := in.source.LargeObjects
-	if n == 0 {
-		return nil
-	}
-	return []Finding{{
-		Severity: Blocker, On: Source,
-		Problem: fmt.Sprintf("the database has %s large objects\nlogical replication does not carry them: they would be MISSING on the target", thousands(n)),
-		Fix:     "move them into bytea columns, or remove those that nothing refers to any more (vacuumlo finds them)",
-	}}
-}
-
-func checkUnlogged(in input) []Finding {
-	var out []Finding
-	for _, r := range in.selection.Unlogged {
-		out = append(out, Finding{
-			Severity: Warning, On: Source, Object: r.Name.String(),
-			Problem: said(r.Name) + " is unlogged: its definition moves, its rows do not",
-			Fix:     "let the application fill it again, or make it logged, which writes all of it to the WAL under an exclusive lock",
-			SQL:     "alter table " + r.Name.String() + " set logged;",
-		})
-	}
-	return out
-}
-
 func checkForeignTables(in input) []Finding {
 	var out []Finding
 	leftOut := in.leftOut()
@@ -160,7 +136,7 @@ func checkForeignTables(in input) []Finding {
 
 func checkWithOIDs(in input) []Finding {
 	var out []Finding
-	for _, r := range slices.Concat(in.selection.Published, in.selection.Roots, in.selection.Unlogged) {
+	for _, r := range in.selection.Fenced() {
 		if r.WithOIDs {
 			out = append(out, Finding{
 				Severity: Blocker, On: Source, Object: r.Name.String(),

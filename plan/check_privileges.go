@@ -47,29 +47,30 @@ func sourcePrivileges(in input) []Finding {
 	return out
 }
 
-// tablePrivileges looks at the published tables. Ownership is lacked owner by owner: one membership mends
+// tablePrivileges looks at the tables that are published, copied in the switch, or fenced only. Ownership is lacked owner by owner: one membership mends
 // all tables of an owner.
 func tablePrivileges(in input, role string) []Finding {
 	notOwned, notReadable, filtered := set(in.source.Role.NotOwned), set(in.source.Role.NotReadable), set(in.source.Role.Filtered)
 	owned := map[string][]string{} // owner → tables
 	var owners []string
 	var out []Finding
-	for _, r := range in.selection.Published {
+	for _, r := range slices.Concat(in.selection.Published, in.selection.Copied, in.selection.Unlogged) {
 		table := r.Name.String()
+		read := r.Published() || in.options.CopyInSwitch
 		if notOwned[table] {
 			if owned[r.Owner] == nil {
 				owners = append(owners, r.Owner)
 			}
 			owned[r.Owner] = append(owned[r.Owner], table)
 		}
-		if notReadable[table] && !notOwned[table] { // an owner's membership brings SELECT, seldom not the schema's USAGE
+		if read && notReadable[table] && !notOwned[table] { // an owner's membership brings SELECT, seldom not the schema's USAGE
 			out = append(out, Finding{
 				Severity: Blocker, On: Source, Object: table,
 				Problem: fmt.Sprintf("role %s may not read %s\nits rows could not be copied", role, said(r.Name)), Fix: "let it",
 				SQL: fmt.Sprintf("grant usage on schema %s to %s; grant select on %s to %s;", QuoteIdent(r.Name.Schema), role, table, role),
 			})
 		}
-		if filtered[table] {
+		if read && filtered[table] {
 			out = append(out, Finding{
 				Severity: Blocker, On: Source, Object: table,
 				Problem: fmt.Sprintf("row level security hides rows of %s from role %s\nthey would be MISSING on the target", said(r.Name), role),
@@ -131,6 +132,11 @@ func ownersOf(in input) []string {
 	}
 	for _, r := range in.selection.MatViews {
 		owners[r.Owner] = true
+	}
+	if in.options.CopyInSwitch {
+		for _, o := range in.source.Definitions.LargeObjects.Owners {
+			owners[o] = true
+		}
 	}
 	out := make([]string, 0, len(owners))
 	for o := range owners {

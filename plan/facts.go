@@ -61,11 +61,11 @@ type Role struct {
 	Replication          bool     `json:"replication"` // REPLICATION, or a member of what a managed service has for it
 	CreateOnDatabase     bool     `json:"create_on_database"`
 	CreateSubscription   bool     `json:"create_subscription"`    // superuser, or pg_create_subscription on 16+
-	NotOwned             []string `json:"not_owned,omitempty"`    // published tables it does not own
-	NotReadable          []string `json:"not_readable,omitempty"` // published tables it may not select from
+	NotOwned             []string `json:"not_owned,omitempty"`    // tables it does not own
+	NotReadable          []string `json:"not_readable,omitempty"` // tables it may not select from
 	SequencesNotReadable []string `json:"sequences_not_readable,omitempty"`
 	BypassRLS            bool     `json:"bypass_rls"`
-	Filtered             []string `json:"filtered,omitempty"`  // published tables whose policies hide rows from it
+	Filtered             []string `json:"filtered,omitempty"`  // tables whose policies hide rows from it
 	SeesSessions         bool     `json:"sees_sessions"`       // sees how long other roles' transactions are open
 	MemberOf             []string `json:"member_of,omitempty"` // roles it is a member of, itself among them; empty for a superuser
 }
@@ -102,9 +102,10 @@ type Relation struct {
 	NoEquality        []string `json:"no_equality,omitempty"`        // columns whose type has no equality: FULL cannot work
 	RLS               bool     `json:"rls,omitempty"`
 	WithOIDs          bool     `json:"with_oids,omitempty"`
-	Populated         bool     `json:"populated,omitempty"` // materialized view with rows
-	Depth             int      `json:"depth,omitempty"`     // materialized view: how many others it is built on, in a row
-	Uses              []Name   `json:"uses,omitempty"`      // view, materialized view: the relations it is built on
+	Populated         bool     `json:"populated,omitempty"`    // materialized view with rows
+	Depth             int      `json:"depth,omitempty"`        // materialized view: how many others it is built on, in a row
+	Uses              []Name   `json:"uses,omitempty"`         // view, materialized view: the relations it is built on
+	UniqueIndex       string   `json:"unique_index,omitempty"` // materialized view: an index by which it can be refreshed concurrently
 
 	// Volatile.
 	Rows       int64 `json:"rows"`  // the planner's estimate

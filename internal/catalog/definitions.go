@@ -1,4 +1,11 @@
 package catalog
 
-// definitions reads what checks want to know of definitions.
-func (r *reader) definitions() error { return nil }
+// definitions reads what checks need to know of definitions and of what is no table.
+func (r *reader) definitions() error {
+	for _, step := range []func() error{r.largeObjects, r.uniqueIndexes} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -5,7 +5,7 @@ import (
 	"pgleap/plan"
 )
 
-// relations reads every relation of the user's, and of the published ones what the role may not do with them.
+// relations reads every relation of the user's, and of the tables what the role may not do with them.
 func (r *reader) relations() error {
 	rows, err := query[struct {
 		OID                                                            int64
@@ -26,7 +26,7 @@ func (r *reader) relations() error {
 			Identity: row.Identity, RLS: row.RLS, WithOIDs: row.WithOIDs, Populated: row.Populated, Rows: row.Rows,
 		}
 		f.Relations[i], r.index[rel.OID] = rel, i
-		if !rel.Published() {
+		if !rel.IsTable() {
 			continue
 		}
 		if !row.Owned {

@@ -17,24 +17,30 @@ import (
 //	publish    publication and slot                                   the source starts keeping changes
 //	subscribe  subscription; rows are copied, then followed
 //	finish     indexes, constraints, triggers, statistics; sequences set beforehand; catalogs compared
+//	refresh    materialized views once more (--refresh-matviews)       at each cutover
 //	switch     fence, drain, sequences                                writes stop; budget; undone on failure
 //	release    the target takes the writes                            the point of no return is behind us
 //	teardown   subscription, slot, publication dropped; the fence stays
 //	finalize   fence and journal dropped; by its own verb
 func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Options, sel plan.Selection, entries []schema.Entry) plan.Plan {
+	stages := []plan.Stage{
+		definitions(run, source, entries),
+		withFilenodes(run, source.Version, pgsync.Publish(run, source, target, sel, o)),
+		pgsync.Subscribe(run, target, sel),
+		withLargeObjects(finish(run, sel, entries), o),
+	}
+	if views := populated(sel.MatViews); o.RefreshMatViews && len(views) > 0 {
+		stages = append(stages, refresh(views))
+	}
 	return plan.Plan{
 		Format: plan.Format, Tool: tool, Run: run, Source: source, Target: target, Options: o,
 		Findings: plan.Check(source, target, o),
-		Stages: []plan.Stage{
-			definitions(run, source, entries),
-			withFilenodes(run, source.Version, pgsync.Publish(run, source, target, sel, o)),
-			pgsync.Subscribe(run, target, sel),
-			finish(run, sel, entries),
-			cutover.Stage(sel, sequences.ReadStatement(source.Version), o, schema.DeferredSteps(entries)),
-			release(run),
+		Stages: append(stages,
+			cutover.Stage(sel, sequences.ReadStatement(source.Version), o, schema.DeferredSteps(entries), cutover.CopySteps(source, target, sel, o)),
+			withCopied(release(run), source, sel, o),
 			pgsync.Teardown(run),
 			cutover.Finalize(),
-		},
+		),
 	}
 }
 

@@ -30,10 +30,7 @@ func CopySteps(source, target plan.Facts, sel plan.Selection, o plan.Options) Co
 	if !o.CopyInSwitch {
 		return Copies{}
 	}
-	c := Copies{}
-	if source.Role.Superuser {
-		c.locks = []string{"lock table only pg_catalog.pg_largeobject_metadata in share row exclusive mode", "lock table only pg_catalog.pg_largeobject in share row exclusive mode"}
-	}
+	c := Copies{locks: lockLargeObjects(source)}
 	tables := sel.InSwitch(o)
 	quiet := quietFor(target)
 	c.steps = append(c.steps, empty(tables, quiet))
@@ -165,107 +162,6 @@ func copyTable(r plan.Relation, q quiet, batch string, n int) plan.Step {
 // oneLineName is the table's name where it must not break the line: a command of psql ends with it. A newline in a
 // name cannot be written there.
 func oneLineName(n plan.Name) string { return strings.ReplaceAll(n.String(), "\n", `\n`) }
-
-// pieceBytes is how much of a large object is read and written at a time.
-const pieceBytes = 1 << 20
-
-// LargeObjectTables are what copied large objects are remembered by: what is theirs, and until the switch is over
-// their content. Only so abort can take away what was copied, and nothing else.
-const LargeObjectTables = `create table pgleap.large_object (id oid primary key, owner text not null, acl aclitem[], comment text);
-create unlogged table pgleap.large_object_piece (id oid, n int, data bytea not null, primary key (id, n));
-alter table pgleap.large_object_piece alter column data set storage external`
-
-// UnlinkStatement removes the large objects that were copied. Each takes a lock, of which the server has a limited
-// number: a thousand in a transaction.
-const UnlinkStatement = `do $pgleap$
-declare
-  ids oid[];
-begin
-  if to_regclass('pgleap.large_object') is null then
-    return;
-  end if;
-  loop
-    ids := array(select id from pgleap.large_object order by id limit 1000);
-    exit when cardinality(ids) = 0;
-    perform lo_unlink(oid) from pg_largeobject_metadata where oid = any (ids);
-    delete from pgleap.large_object where id = any (ids);
-    commit;
-  end loop;
-  truncate pgleap.large_object_piece;
-end $pgleap$`
-
-// readHeads and readPieces are the queries that read all large objects; pieces of one that is longer than a piece
-// are read until one comes short.
-const readHeads = `select oid, pg_get_userbyid(lomowner), lomacl, obj_description(oid, 'pg_largeobject') from pg_catalog.pg_largeobject_metadata`
-
-var readPieces = fmt.Sprintf(`with recursive piece as (
-  select oid as id, 0 as n, lo_get(oid, 0::int8, %[1]d) as data from pg_catalog.pg_largeobject_metadata
-  union all select id, n + 1, lo_get(id, (n + 1)::int8 * %[1]d, %[1]d) from piece where length(data) = %[1]d)`, pieceBytes)
-
-// LargeObjectPieces is the query by which the source's large objects are compared with what was copied.
-var LargeObjectPieces = readPieces + " select id::int8, n, md5(data) from piece"
-
-// makeLargeObjects makes them of what was copied, with their numbers, owners, privileges and comments.
-var makeLargeObjects = fmt.Sprintf(`do $pgleap$
-declare
-  ids oid[];
-  last oid := 0;
-  o record;
-  g record;
-begin
-  loop
-    ids := array(select id from pgleap.large_object where id > last order by id limit 1000);
-    exit when cardinality(ids) = 0;
-    perform lo_from_bytea(id, data) from pgleap.large_object_piece where n = 0 and id = any (ids);
-    perform lo_put(id, n * %d::int8, data) from pgleap.large_object_piece where n > 0 and id = any (ids);
-    for o in select * from pgleap.large_object where id = any (ids) loop
-      if o.owner <> current_user then
-        execute format('alter large object %%s owner to %%I', o.id, o.owner);
-      end if;
-      if o.acl is not null then
-        execute format('revoke all on large object %%s from public, %%I', o.id, o.owner);
-      end if;
-      for g in select case grantee when 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end as grantee, privilege_type, is_grantable from aclexplode(o.acl) loop
-        execute format('grant %%s on large object %%s to %%s%%s', g.privilege_type, o.id, g.grantee, case when g.is_grantable then ' with grant option' else '' end);
-      end loop;
-      if o.comment is not null then
-        execute format('comment on large object %%s is %%L', o.id, o.comment);
-      end if;
-    end loop;
-    last := ids[cardinality(ids)];
-    commit;
-  end loop;
-end $pgleap$`, pieceBytes)
-
-func copyLargeObjects(source, target plan.Facts) plan.Step {
-	var statements []string
-	if target.Role.Superuser { // or event triggers would see the owners and privileges being set
-		statements = append(statements, "set session_replication_role = replica")
-	}
-	estimate := plan.LargeObjectsEstimate(source)
-	lock := "SHARE ROW EXCLUSIVE on pg_largeobject and pg_largeobject_metadata of the source, taken with the other locks"
-	if !source.Role.Superuser {
-		lock = "none: only a superuser may lock pg_largeobject. What is changed after the copy is told after the switch"
-	}
-	pieces := "copy (" + readPieces + " select id, n, data from piece) to stdout"
-	return plan.Step{
-		ID: StepLargeObjects, Title: "copy the large objects, with owners, privileges and comments", On: plan.Target,
-		Why: "replication does not carry them",
-		Do: plan.Action{Call: CallSwitch, SQL: joined(append(statements,
-			"copy ("+readHeads+") to stdout", "copy pgleap.large_object from stdin",
-			pieces, "copy pgleap.large_object_piece from stdin",
-			makeLargeObjects,
-		))},
-		Batch: batchDrain, Weight: source.Definitions.LargeObjects.Bytes,
-		Hazards: []plan.Hazard{plan.HazardLoad}, Lock: lock, Notice: "writers wait until it is done", Estimate: &estimate,
-		ByHand: "-- in psql on the source, while the locks are held\n" +
-			`\copy (` + readHeads + `) to 'pgleap-large-objects.txt'` + "\n" +
-			`\copy (` + strings.Join(strings.Fields(readPieces), " ") + ` select id, n, data from piece) to 'pgleap-large-object-pieces.txt'` + "\n" +
-			"-- in psql on the target\n" +
-			`\copy pgleap.large_object from 'pgleap-large-objects.txt'` + "\n" +
-			`\copy pgleap.large_object_piece from 'pgleap-large-object-pieces.txt'` + "\n" + makeLargeObjects + ";",
-	}
-}
 
 // before are the steps that are made before anybody waits.
 func (c Copies) before() []plan.Step { return c.steps[:min(1, len(c.steps))] }

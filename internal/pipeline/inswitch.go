@@ -45,7 +45,7 @@ func withCopied(stage plan.Stage, source plan.Facts, sel plan.Selection, o plan.
 	stage.Steps = append(stage.Steps, plan.Step{
 		ID: "release.large-objects", Title: "look whether large objects were changed on the old server after the copy", On: plan.Target,
 		Why:      "no trigger can fence them: a client that is still connected may write to one, though nothing that refers to it",
-		Recorded: true, Do: plan.Action{Call: callLateLargeObjects, SQL: cutover.LargeObjectPieces + ";\n" + copiedPieces},
+		Recorded: true, Do: plan.Action{Call: callLateLargeObjects, SQL: cutover.LargeObjectDigests(source) + ";\n" + copiedPieces},
 	})
 	copied := sel.InSwitch(o)
 	for _, r := range copied {

@@ -63,7 +63,7 @@ func (r *run) refreshAnew(ctx context.Context, stage plan.Stage) error {
 			if ctx.Err() != nil {
 				return err
 			}
-			return plan.Fail(plan.KindNotReady, "mend the cause, then run pgleap cutover again; without --refresh-matviews, in a run begun anew, the switch does not wait for it",
+			return plan.Fail(plan.KindNotReady, "mend the cause, then run pgleap cutover again",
 				"the switch was not begun, writes were never stopped: %s: %s: %w", s.Title, pg.Message(err), err)
 		}
 		r.done(stage, s, started)

@@ -23,7 +23,7 @@ create trigger asleep before insert on cache for each row execute procedure stam
 alter table cache disable trigger asleep;
 create unlogged table cache_detail (cache int references cache, note text);
 create table docs (body json not null, paid money, raw bytea);
-create table "Odd; name" (p point, x xml);
+create table "Odd;name" (p point, x xml);
 create table log (day int, what text) partition by range (day);
 create table log_1 partition of log for values from (0) to (100);
 create table log_2 partition of log for values from (100) to (200);
@@ -39,12 +39,12 @@ create unique index order_count_customer on order_count (customer);
 const inSwitchRows = `insert into cache ("Key ""1""", customer) select repeat(E'a\\\t\n', n % 50), 1 + n % 20 from generate_series(1, 300) n;
 insert into cache_detail select id, E'\\.' from cache;
 insert into docs select json_build_object('n', n), n::numeric::money, decode(md5(n::text), 'hex') from generate_series(1, 200) n;
-insert into "Odd; name" values ('(1,2)', '<a>ü</a>'), (null, null);
+insert into "Odd;name" values ('(1,2)', '<a>ü</a>'), (null, null);
 insert into log select n % 200, 'x' from generate_series(1, 400) n;
 insert into empty default values;`
 
 // inSwitchTables hold what must be equal on both sides.
-var inSwitchTables = []string{"cache", "cache_detail", "docs", `"Odd; name"`, "log", "empty", "customers", "orders"}
+var inSwitchTables = []string{"cache", "cache_detail", "docs", `"Odd;name"`, "log", "empty", "customers", "orders"}
 
 // largeObjects makes a few, of two owners, with privileges and comments; one is longer than two pieces, one is
 // empty.
@@ -243,4 +243,58 @@ func TestCopyInSwitchKilled(t *testing.T) {
 		t.Errorf("the points are %q", points)
 	}
 	t.Logf("killed at each of %d points", len(points))
+}
+
+// TestCopyInSwitchPlainRoles: without a superuser on either side foreign keys and triggers of the target cannot be
+// passed over: children come after the drain and after their parents, and triggers are switched off by name.
+func TestCopyInSwitchPlainRoles(t *testing.T) {
+	s := startServers(t, 14, 17)
+	s.largeObjectRoles(t)
+	const password = "kzfUq3Rt7w"
+	for _, server := range []*pgserver.Server{s.source, s.target} {
+		connect(t, server.URI("postgres")).run("set log_statement = 'none'; set log_min_duration_statement = -1; create role app; create role upgrade login replication in role app password '" + password + "'")
+	}
+	connect(t, s.target.URI("postgres")).run("grant pg_create_subscription to upgrade")
+	u := s.upgrade(t, "set role app; "+inSwitch+inSwitchRows+"reset role;"+largeObjects)
+	u.source.run("alter schema public owner to app; grant create on database " + u.name + " to upgrade")
+	u.target.run("grant create on database " + u.name + " to upgrade; grant create on database " + u.name + " to app; alter schema public owner to upgrade; grant create on schema public to app")
+	as := func(uri string) string {
+		_, rest, _ := strings.Cut(uri, "@")
+		return "postgres://upgrade:" + password + "@" + rest
+	}
+	u.sourceURI, u.targetURI = as(u.sourceURI), as(u.targetURI)
+
+	o := u.run(exitBlocked, "check", "--copy-in-switch", "--trial-load", "none")
+	o.says("role upgrade may not read 2,503 of the large objects, such as 1001 of postgres", "grant postgres to upgrade;", "lo_compat_privileges", "role upgrade is not a member of lo_owner")
+	u.source.run("select lo_unlink(oid) from pg_largeobject_metadata where oid <> 1002; grant lo_owner to upgrade")
+	u.target.run("grant lo_owner to upgrade")
+	u.source.run(`set role app; select lo_from_bytea(5001, 'mine'); grant select on large object 5001 to lo_reader; comment on large object 5001 is 'c'; reset role`)
+	u.run(exitOK, "check", "--copy-in-switch", "--trial-load", "none").says("only a superuser can keep others from changing large objects meanwhile")
+	u.run(exitOK, "sync", "--copy-in-switch", "--refresh-matviews")
+	u.source.run(inSwitchRows)
+	writing := writeUntilFenced(t, s.source.URI(u.name), `insert into docs values ('[1]')`)
+	u.run(exitOK, "cutover", "--confirm", u.name).says("6 tables and 2 large objects copied in")
+	<-writing
+	u.sameRows()
+	u.target.is("O|D", "select string_agg(tgenabled::text, '|' order by tgname desc) from pg_trigger where tgrelid = 'cache'::regclass and not tgisinternal")
+	u.target.is("t", "select doc_count.count = (select count(*) from docs) from doc_count")
+}
+
+// TestRefreshMatViews: a row that is written after sync is in the materialized view when the target takes over, also
+// in one that is refreshed concurrently; what cannot be refreshed stops the cutover before anybody waits.
+func TestRefreshMatViews(t *testing.T) {
+	u := startServers(t, 13, 18).upgrade(t, small+`create materialized view totals as select customer, sum(100 / id) from orders group by 1;
+		create materialized view best as select max(sum) from totals; create materialized view unfilled as select 1 with no data`)
+	if o := u.run(exitOK, "plan"); strings.Contains(o.stdout, "refresh.public.totals") && strings.Contains(o.stdout, "STAGE 5 of 9") {
+		t.Errorf("views are refreshed anew without being asked for:\n%s", o)
+	}
+	u.run(exitOK, "plan", "--refresh-matviews").says("STAGE 5 of 9  refresh", "refresh.public.totals", "refresh.public.best")
+	u.run(exitOK, "sync", "--refresh-matviews")
+	u.run(exitOK, "status").says("refresh", "pgleap cutover")
+	u.source.run("insert into orders (id, customer) values (0, 3)")
+	u.run(exitNotReady, "cutover", "--confirm", u.name).says("writes were never stopped", "refresh materialized view public.totals", "division by zero")
+	u.source.run("delete from orders where id = 0; insert into orders (customer) values (3), (4)")
+	u.run(exitOK, "cutover", "--confirm", u.name).says("✓ refresh")
+	u.target.is("t|f", "select (select sum(sum) from totals) = (select sum(x) from (select sum(100 / id) as x from orders group by customer) y), (select relispopulated from pg_class where relname = 'unfilled')")
+	u.run(exitOK, "status").says("refresh")
 }

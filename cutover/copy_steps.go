@@ -123,10 +123,11 @@ func empty(tables []plan.Relation, q quiet) plan.Step {
 		statements = append(statements, q.off(tables)...)
 		statements = append(statements, "commit")
 	}
+	sql := joined(append(statements, UnlinkStatement))
 	return plan.Step{
 		ID: StepEmpty, Title: fmt.Sprintf("empty the %d tables and the large objects that are copied in the switch", len(tables)), On: plan.Target,
-		Why:  "before the locks are asked for: an attempt that was undone may have left its copies here",
-		Do:   plan.Action{Call: CallSwitch, SQL: joined(append(statements, UnlinkStatement))},
+		Why: "before the locks are asked for: an attempt that was undone may have left its copies here",
+		Do:  plan.Action{Call: CallSwitch, SQL: sql}, ByHand: sql + ";",
 		Lock: "ACCESS EXCLUSIVE on these tables, on the target, which nobody uses yet",
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"pgleap/internal/pgver"
 )
 
 // defaultStall is --max-write-stall where nothing was said.
@@ -45,7 +47,7 @@ func sumOf(tables []Relation) time.Duration {
 func (in input) tooMuch(what, object string, part time.Duration, mend string) Finding {
 	total := CopyEstimateOf(in.source, in.selection, in.options)
 	text := fmt.Sprintf("%s: about %s", what, HumanDuration(part))
-	if total > part {
+	if HumanDuration(total) != HumanDuration(part) {
 		text += fmt.Sprintf(", %s with all that is copied", HumanDuration(total))
 	}
 	return Finding{
@@ -60,12 +62,22 @@ func copiedText(bytes int64, e Estimate) string {
 	return fmt.Sprintf("will be copied in the switch: %s, about %s", HumanBytes(bytes), HumanDuration(seconds(e.Seconds).Round(100*time.Microsecond)))
 }
 
-func copiedFinding(r Relation, why string) Finding {
-	return Finding{
+func copiedFinding(in input, r Relation, why string) Finding {
+	f := Finding{
 		Severity: Info, On: Source, Object: r.Name.String(),
 		Problem: said(r.Name) + " " + why + ": it " + copiedText(r.Bytes+r.IndexBytes, CopyEstimate(r)),
 		Fix:     "nothing to do; it is judged again at the cutover, as large as it is then",
 	}
+	for _, k := range in.source.ForeignKeys {
+		published := slices.ContainsFunc(in.selection.Published, func(p Relation) bool { return p.Under(k.To) })
+		if r.Under(k.From) && published && in.source.Version.Has(pgver.PublishTruncate) {
+			f.Severity = Warning
+			f.Problem += fmt.Sprintf("\nits foreign key %s is on the target before its rows: a TRUNCATE of %s would travel there alone, be refused, and stop replication", ident(k.Name), said(k.To))
+			f.Fix = "do without TRUNCATE of " + said(k.To) + " until the cutover is over; the copy itself needs nothing"
+			break
+		}
+	}
+	return f
 }
 
 func tooMuchTables(in input, tables []Relation, kind, mend string) Finding {
@@ -89,7 +101,7 @@ func checkUnlogged(in input) []Finding {
 				tooMuchTables(in, in.selection.Unlogged, "unlogged tables", "make it logged before the run is begun (alter table … set logged), or leave --copy-in-switch out, then they arrive empty"))
 		}
 		for _, r := range in.selection.Unlogged {
-			out = append(out, copiedFinding(r, "is unlogged"))
+			out = append(out, copiedFinding(in, r, "is unlogged"))
 		}
 		return append(inCircle(in, in.selection.Unlogged), out...)
 	}
@@ -97,7 +109,7 @@ func checkUnlogged(in input) []Finding {
 		out = append(out, Finding{
 			Severity: Warning, On: Source, Object: r.Name.String(),
 			Problem: said(r.Name) + " is unlogged: its definition moves, its rows do not",
-			Fix:     "copy it while writes stand still (--copy-in-switch), let the application fill it again, or make it logged, which writes all of it to the WAL under an exclusive lock",
+			Fix:     withCopy(in) + "let the application fill it again, or make it logged, which writes all of it to the WAL under an exclusive lock",
 			SQL:     "alter table " + r.Name.String() + " set logged;",
 		})
 	}
@@ -115,7 +127,7 @@ func copiedTables(in input) []Finding {
 	}
 	var out []Finding
 	for _, r := range tables {
-		out = append(out, copiedFinding(r, "has no usable replica identity"))
+		out = append(out, copiedFinding(in, r, "has no usable replica identity"))
 	}
 	return append(inCircle(in, tables), out...)
 }
@@ -147,6 +159,14 @@ func copyInstead(in input, r Relation) string {
 	return "copy it while writes stand still (--copy-in-switch, about " + HumanDuration(seconds(CopyEstimate(r).Seconds).Round(time.Millisecond)) + "), or "
 }
 
+// withCopy names the flag: on a run that has begun it comes too late.
+func withCopy(in input) string {
+	if in.resumed() {
+		return "begin anew with --copy-in-switch (pgleap abort, then pgleap sync), "
+	}
+	return "copy them while writes stand still (--copy-in-switch), "
+}
+
 func checkLargeObjects(in input) []Finding {
 	n, details := in.source.LargeObjects, in.source.Definitions.LargeObjects
 	if !in.options.CopyInSwitch {
@@ -156,7 +176,7 @@ func checkLargeObjects(in input) []Finding {
 		return []Finding{{
 			Severity: Blocker, On: Source,
 			Problem: fmt.Sprintf("the database has %s large objects\nlogical replication does not carry them: they would be MISSING on the target", thousands(n)),
-			Fix:     "copy them while writes stand still (--copy-in-switch), move them into bytea columns, or remove those that nothing refers to any more (vacuumlo finds them)",
+			Fix:     withCopy(in) + "move them into bytea columns, or remove those that nothing refers to any more (vacuumlo finds them)",
 		}}
 	}
 	out := largeObjectObstacles(in)

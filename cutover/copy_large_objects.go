@@ -14,7 +14,7 @@ const pieceBytes = 1 << 20
 // LargeObjectTables are what copied large objects are remembered by: what is theirs, and until the switch is over
 // their content. Only so abort can take away what was copied, and nothing else.
 const LargeObjectTables = `create table pgleap.large_object (id oid primary key, owner text not null, acl aclitem[], comment text);
-create unlogged table pgleap.large_object_piece (id oid, n int, data bytea not null, primary key (id, n));
+create unlogged table pgleap.large_object_piece (id oid, n int, data bytea not null, primary key (id, n)) with (toast_tuple_target = 8160);
 alter table pgleap.large_object_piece alter column data set storage external`
 
 // UnlinkStatement removes the large objects that were copied. Each takes a lock, of which the server has a limited
@@ -68,7 +68,9 @@ func LargeObjectDigests(source plan.Facts) string {
 	return "select id::int8, n, md5(data) from (" + query + ") p"
 }
 
-// makeLargeObjects makes them of what was copied, with their numbers, owners, privileges and comments.
+// makeLargeObjects makes them of what was copied, with their numbers, owners, privileges and comments. Whole pages
+// that follow each other are written together, which is several times as fast; a page that is short, or that follows
+// a hole, is written by itself.
 func makeLargeObjects(size int) string {
 	return fmt.Sprintf(`do $pgleap$
 declare
@@ -81,7 +83,12 @@ begin
     ids := array(select id from pgleap.large_object where id > last order by id limit 1000);
     exit when cardinality(ids) = 0;
     perform lo_from_bytea(i, coalesce(data, '')) from unnest(ids) i left join pgleap.large_object_piece p on p.id = i and p.n = 0;
-    perform lo_put(id, n * %d::int8, data) from pgleap.large_object_piece where n > 0 and id = any (ids);
+    perform lo_put(id, first * %[1]d::int8, data) from (select id, min(n) as first, string_agg(data, '' order by n) as data from pgleap.large_object_piece
+      where n > 0 and id = any (ids) and length(data) = %[1]d group by id, n / %[2]d having count(*) = max(n) - min(n) + 1) whole;
+    perform lo_put(p.id, p.n * %[1]d::int8, p.data) from pgleap.large_object_piece p join (select id, n / %[2]d as part from pgleap.large_object_piece
+      where n > 0 and id = any (ids) and length(data) = %[1]d group by id, n / %[2]d having count(*) <> max(n) - min(n) + 1) holes on holes.id = p.id and holes.part = p.n / %[2]d
+      where p.n > 0 and length(p.data) = %[1]d;
+    perform lo_put(id, n * %[1]d::int8, data) from pgleap.large_object_piece where n > 0 and id = any (ids) and length(data) < %[1]d;
     for o in select * from pgleap.large_object where id = any (ids) loop
       if o.owner <> current_user then
         execute format('alter large object %%s owner to %%I', o.id, o.owner);
@@ -99,7 +106,7 @@ begin
     last := ids[cardinality(ids)];
     commit;
   end loop;
-end $pgleap$`, size)
+end $pgleap$`, size, max(pieceBytes/size, 1))
 }
 
 func copyLargeObjects(source, target plan.Facts) plan.Step {

@@ -59,6 +59,9 @@ func (w *Switch) prepare(ctx context.Context, s *sessions, sequences Sequences) 
 	if err == nil {
 		err = w.warm(limited, s, sequences)
 	}
+	if err == nil {
+		err = w.preparePairs(limited, s)
+	}
 	if err == nil || ctx.Err() != nil || limited.Err() == nil {
 		return err
 	}
@@ -103,7 +106,7 @@ func (w *Switch) rehearse(ctx context.Context, fence *pg.Source) error {
 // order it can deadlock: the table at which it failed moves to the front, and it is tried again, until the
 // context ends.
 func (w *Switch) lock(ctx context.Context, s *sessions) (attempts, tables int, ms float64, err error) {
-	order := w.statements(StepLock)
+	order := w.statements(StepLock) // what nobody can fence is locked too, and is no table of the run
 	victim := w.preferToBeVictim(ctx, s.fence)
 	for yield := false; ; {
 		attempts++

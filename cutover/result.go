@@ -17,8 +17,13 @@ type Result struct {
 	DrainMS     float64 `json:"drain_ms"`     // from the marker's commit until it is seen on the target
 	SequencesMS float64 `json:"sequences_ms"` // read and set
 	CommitMS    float64 `json:"commit_ms"`
-	StallMS     float64 `json:"stall_ms"` // from the first lock asked for to the release
-	Sequences   any     `json:"sequences"`
+
+	Copied       int     `json:"copied,omitempty"`        // tables copied in the switch
+	LargeObjects int64   `json:"large_objects,omitempty"` // copied in the switch
+	CopiedBytes  int64   `json:"copied_bytes,omitempty"`  // of COPY's text
+	CopyMS       float64 `json:"copy_ms,omitempty"`       // all copies, side by side with the drain
+	StallMS      float64 `json:"stall_ms"`                // from the first lock asked for to the release
+	Sequences    any     `json:"sequences"`
 }
 
 // String is the result in a line.
@@ -26,7 +31,11 @@ func (r Result) String() string {
 	if r.Repaired {
 		return fmt.Sprintf("the fence stood already; drained again in %.0f ms", r.DrainMS)
 	}
-	return fmt.Sprintf("fence %.0f ms · drain %.0f ms · sequences %.0f ms · commit %.0f ms", r.LockMS+r.TriggersMS, r.DrainMS, r.SequencesMS, r.CommitMS)
+	copied := ""
+	if r.CopyMS > 0 {
+		copied = fmt.Sprintf(" · %d tables and %d large objects copied in %.0f ms", r.Copied, r.LargeObjects, r.CopyMS)
+	}
+	return fmt.Sprintf("fence %.0f ms · drain %.0f ms · sequences %.0f ms%s · commit %.0f ms", r.LockMS+r.TriggersMS, r.DrainMS, r.SequencesMS, copied, r.CommitMS)
 }
 
 // data is the result as an event carries it.

@@ -5,6 +5,7 @@ package cutover
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"pgleap/plan"
@@ -28,8 +29,8 @@ const (
 
 // Stage returns the stage that stops the writers on the source and proves that nothing of theirs is missing.
 // read is the statement that reads the sequences; deferred are definitions that may only exist on the target
-// once replication has ended.
-func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, deferred []plan.Step) plan.Stage {
+// once replication has ended; copies is what is copied while writes stand still.
+func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, deferred []plan.Step, copies Copies) plan.Stage {
 	fenced := sel.Fenced()
 	var locks, triggers []string
 	for _, r := range fenced {
@@ -37,8 +38,13 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 		triggers = append(triggers, "create trigger "+plan.FenceTrigger+" before insert or update or delete or truncate on "+r.Name.String()+
 			" for each statement execute procedure pgleap.fence()")
 	}
+	locks = append(locks, copies.locks...)
+	title := fmt.Sprintf("fence %d tables, drain, set the sequences", len(fenced))
+	if len(copies.steps) > 0 {
+		title = fmt.Sprintf("fence %d tables, copy %d and the large objects, drain, set the sequences", len(fenced), len(sel.InSwitch(o)))
+	}
 	stage := plan.Stage{
-		ID: plan.StageSwitch, Title: fmt.Sprintf("fence %d tables, drain, set the sequences", len(fenced)), Budget: o.MaxWriteStall, UndoOnFailure: true,
+		ID: plan.StageSwitch, Title: title, Budget: o.MaxWriteStall, UndoOnFailure: true,
 		Steps: []plan.Step{
 			{
 				ID: StepLock, Title: "lock every table against writers", On: plan.Source,
@@ -85,6 +91,7 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 			},
 		},
 	}
+	stage.Steps = slices.Concat(copies.before(), stage.Steps, copies.inside())
 	for i, d := range deferred {
 		d.ID = plan.StepID(fmt.Sprintf("%s%d", deferredPrefix, i+1))
 		d.Why = "ENABLE ALWAYS or ENABLE REPLICA: it would have fired a second time for replicated rows; committed behind the fence"

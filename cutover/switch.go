@@ -25,6 +25,7 @@ type Switch struct {
 	Run       plan.RunID
 	Stage     plan.Stage // the statements come from here
 	Budget    time.Duration
+	Jobs      int // copies that go side by side
 	Connect   Connector
 	Sequences func(source *pg.Source, target *pg.Target) Sequences
 	// Unchanged is asked behind the locks too: what the definitions alone do not tell.
@@ -47,6 +48,7 @@ type Connector interface {
 type sessions struct {
 	fence, reader, marker *pg.Source
 	watch, set            *pg.Target
+	pairs                 []pair // for copies; none where nothing is copied
 	fenceStarted          string // with the pid it names the fence's server process for good
 }
 
@@ -60,6 +62,10 @@ func (s *sessions) close() {
 		if x != nil {
 			x.Close()
 		}
+	}
+	for _, p := range s.pairs {
+		p.from.Close()
+		p.to.Close()
 	}
 }
 
@@ -120,10 +126,19 @@ func (w *Switch) attempt(ctx context.Context, s *sessions, sequences Sequences) 
 		}
 		return sequences.Set(inner, false)
 	})
+	levels := w.copies()
+	if len(levels) > 0 {
+		group.Go(func() error { return w.copyLevel(inner, s, levels[0], &r) })
+	}
 	if err := group.Wait(); err != nil {
 		return r, err
 	}
 	w.point("drained")
+	for _, level := range levels[min(1, len(levels)):] { // their foreign keys point to what was drained, or copied
+		if err := w.copyLevel(ctx, s, level, &r); err != nil {
+			return r, err
+		}
+	}
 	return r, w.deferred(ctx, s.set)
 }
 
@@ -302,7 +317,7 @@ func (w *Switch) repair(ctx context.Context, s *sessions, sequences Sequences) (
 	if err := w.commitDeferred(limited, s.set); err != nil {
 		return r, err
 	}
-	r.Tables = len(w.statements(StepLock))
+	r.Tables = len(w.statements(StepFence))
 	var standing int
 	if err := s.reader.QueryRow(limited, `select count(*) from pg_trigger where tgname = $1 and not tgisinternal`, plan.FenceTrigger).Scan(&standing); err == nil && standing < r.Tables {
 		w.Emit(plan.Event{Kind: plan.EventNote, Stage: plan.StageSwitch, Message: fmt.Sprintf("the fence stands on %d of %d tables of the old server: the others were dropped, or their triggers were, by hand; what is written there is not carried over", standing, r.Tables)})

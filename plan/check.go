@@ -56,7 +56,7 @@ var generalChecks = []check{
 	{CheckInfo{"replica-identity", "Every table can publish its updates and deletes", Blocker, "PC", "As soon as a table without replica identity is published, its UPDATEs and DELETEs fail on the source.", "Let pgleap do it and put it back (--set-replica-identity), or give the table a key."}, checkReplicaIdentity},
 	{CheckInfo{"identity-full", "REPLICA IDENTITY FULL is affordable", Blocker, "PC", "The target searches the whole row; it needs an equality for each column, and without a fitting index it reads the whole table for each change.", "Use an index as replica identity, or add a primary key."}, checkIdentityFull},
 	{CheckInfo{"large-objects", "There are no large objects", Blocker, "PSC", "Logical replication does not carry large objects.", "Copy them while writes stand still (--copy-in-switch), or move them into bytea columns."}, checkLargeObjects},
-	{CheckInfo{"unlogged-tables", "There are no unlogged tables", Warning, "P", "Changes of an unlogged table are not in the WAL, so they cannot be replicated.", "Copy them while writes stand still (--copy-in-switch), make them logged, or accept that they arrive empty."}, checkUnlogged},
+	{CheckInfo{"unlogged-tables", "There are no unlogged tables", Blocker, "PC", "Changes of an unlogged table are not in the WAL, so they cannot be replicated.", "Copy them while writes stand still (--copy-in-switch), make them logged, or accept that they arrive empty."}, checkUnlogged},
 	{CheckInfo{"foreign-tables", "There are no foreign tables", Info, "P", "Their rows are elsewhere: only the definition moves.", "See that the new server reaches the remote one."}, checkForeignTables},
 	{CheckInfo{"extensions", "The target has the extensions", Blocker, "P", "A missing extension takes everything with it that uses its types and functions.", "Install the extension's package on the target's machine."}, checkExtensions},
 	{CheckInfo{"extension-data", "Tables of extensions hold no rows of yours", Warning, "PC", "What belongs to an extension is neither dumped nor replicated: CREATE EXTENSION makes it anew, without what users have put into it.", "Copy the rows by hand, or take the table out of the extension."}, checkExtensionData},
@@ -90,6 +90,19 @@ const maxFindings = 50
 func Check(source, target Facts, o Options) []Finding {
 	in := input{source: source, target: target, options: o}
 	in.selection, in.selectionError = Select(source, o)
+	return in.check()
+}
+
+// Recheck is Check for a run that has begun: what it publishes, and what it copies in the switch, was decided by
+// its plan, whatever Select would decide now.
+func Recheck(begun Selection, source, target Facts, o Options) []Finding {
+	in := input{source: source, target: target, options: o}
+	in.selection, in.selectionError = Select(source, o)
+	in.selection = in.selection.asBegun(begun)
+	return in.check()
+}
+
+func (in input) check() []Finding {
 	var out []Finding
 	for _, c := range checks {
 		if c.run == nil {
@@ -98,7 +111,7 @@ func Check(source, target Facts, o Options) []Finding {
 		found := c.run(in)
 		for i := range found {
 			found[i].Check = c.ID
-			found[i].Accepted = found[i].Severity == Warning && slices.Contains(o.Accept, c.ID)
+			found[i].Accepted = found[i].Severity == Warning && slices.Contains(in.options.Accept, c.ID)
 		}
 		out = append(out, summarize(found)...)
 	}

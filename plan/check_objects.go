@@ -24,9 +24,10 @@ func checkReplicaIdentity(in input) []Finding {
 		if f.SQL != "" {
 			f.Fix += "; pgleap sync --set-replica-identity does it, and puts it back"
 		}
+		f.Fix = copyInstead(in, r) + f.Fix
 		out = append(out, f)
 	}
-	return out
+	return append(out, copiedTables(in)...)
 }
 
 // repairedIdentity says what --set-replica-identity will do, and what that costs.
@@ -136,31 +137,6 @@ func checkIdentityFull(in input) []Finding {
 			f.Fix = "add a primary key, or accept it where UPDATEs and DELETEs are few"
 		}
 		out = append(out, f)
-	}
-	return out
-}
-
-func checkLargeObjects(in input) []Finding {
-	n := in.source.LargeObjects
-	if n == 0 {
-		return nil
-	}
-	return []Finding{{
-		Severity: Blocker, On: Source,
-		Problem: fmt.Sprintf("the database has %s large objects\nlogical replication does not carry them: they would be MISSING on the target", thousands(n)),
-		Fix:     "move them into bytea columns, or remove those that nothing refers to any more (vacuumlo finds them)",
-	}}
-}
-
-func checkUnlogged(in input) []Finding {
-	var out []Finding
-	for _, r := range in.selection.Unlogged {
-		out = append(out, Finding{
-			Severity: Warning, On: Source, Object: r.Name.String(),
-			Problem: said(r.Name) + " is unlogged: its definition moves, its rows do not",
-			Fix:     "let the application fill it again, or make it logged, which writes all of it to the WAL under an exclusive lock",
-			SQL:     "alter table " + r.Name.String() + " set logged;",
-		})
 	}
 	return out
 }

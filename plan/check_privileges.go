@@ -45,7 +45,7 @@ func sourcePrivileges(in input) []Finding {
 	return out
 }
 
-// tablePrivileges looks at the tables that are published and fenced. Ownership is lacked owner by owner: one membership mends
+// tablePrivileges looks at the tables that are published, copied in the switch, or fenced only. Ownership is lacked owner by owner: one membership mends
 // all tables of an owner.
 func tablePrivileges(in input, role string) []Finding {
 	notOwned, notReadable, filtered := set(in.source.Role.NotOwned), set(in.source.Role.NotReadable), set(in.source.Role.Filtered)
@@ -55,20 +55,21 @@ func tablePrivileges(in input, role string) []Finding {
 	var out []Finding
 	for _, r := range in.selection.Fenced() {
 		table := r.Name.String()
+		read := r.Published() || in.options.CopyInSwitch
 		if notOwned[table] {
 			if owned[r.Owner] == nil {
 				owners = append(owners, r.Owner)
 			}
 			owned[r.Owner] = append(owned[r.Owner], table)
 		}
-		if notReadable[table] && !notOwned[table] { // an owner's membership brings SELECT, seldom not the schema's USAGE
+		if read && notReadable[table] && !notOwned[table] { // an owner's membership brings SELECT, seldom not the schema's USAGE
 			out = append(out, Finding{
 				Severity: Blocker, On: Source, Object: table,
 				Problem: fmt.Sprintf("role %s may not read %s\nits rows could not be copied", role, said(r.Name)), Fix: "let it",
 				SQL: fmt.Sprintf("grant usage on schema %s to %s; grant select on %s to %s;", QuoteIdent(r.Name.Schema), role, table, role),
 			})
 		}
-		if filtered[table] && (!notOwned[table] || forced[table]) { // its policies do not hold for an owner, unless they are forced
+		if read && filtered[table] && (!notOwned[table] || forced[table]) { // its policies do not hold for an owner, unless they are forced
 			out = append(out, Finding{
 				Severity: Blocker, On: Source, Object: table,
 				Problem: fmt.Sprintf("row level security hides rows of %s from role %s\nthey would be MISSING on the target", said(r.Name), role),

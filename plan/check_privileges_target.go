@@ -128,6 +128,11 @@ func oneEach(in input) []Ownership {
 	for _, g := range in.source.RoleDetails.Grantors {
 		all = append(all, Ownership{Owner: g, Object: "a privilege that was passed on"})
 	}
+	if in.options.CopyInSwitch {
+		for _, o := range in.source.Definitions.LargeObjects.Owners {
+			all = append(all, Ownership{Owner: o, Object: "a large object"})
+		}
+	}
 	for _, o := range all {
 		if !slices.ContainsFunc(out, func(seen Ownership) bool { return seen.Owner == o.Owner }) {
 			out = append(out, o)

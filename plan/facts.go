@@ -111,9 +111,10 @@ type Relation struct {
 	NoEquality        []string `json:"no_equality,omitempty"`        // columns whose type has no equality: FULL cannot work
 	RLS               bool     `json:"rls,omitempty"`
 	WithOIDs          bool     `json:"with_oids,omitempty"`
-	Populated         bool     `json:"populated,omitempty"` // materialized view with rows
-	Depth             int      `json:"depth,omitempty"`     // materialized view: how many others it is built on, in a row
-	Uses              []Name   `json:"uses,omitempty"`      // view, materialized view: the relations it is built on
+	Populated         bool     `json:"populated,omitempty"`    // materialized view with rows
+	Depth             int      `json:"depth,omitempty"`        // materialized view: how many others it is built on, in a row
+	Uses              []Name   `json:"uses,omitempty"`         // view, materialized view: the relations it is built on
+	UniqueIndex       string   `json:"unique_index,omitempty"` // materialized view: an index by which it can be refreshed concurrently
 
 	// Volatile.
 	Rows       int64 `json:"rows"`  // the planner's estimate

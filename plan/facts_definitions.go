@@ -2,6 +2,8 @@ package plan
 
 // DefinitionFacts are definitions that checks look at. All of it is volatile: the catalogs of both sides are compared object by object before the switch.
 type DefinitionFacts struct {
+	LargeObjects LargeObjects `json:"large_objects,omitzero"`
+
 	ConcurrentMatViews []Name             `json:"concurrent_matviews,omitempty"` // materialized views that REFRESH … CONCURRENTLY takes
 	SequencePositions  []SequencePosition `json:"sequence_positions,omitempty"`
 	TimePartitions     []TimePartitions   `json:"time_partitions,omitempty"`

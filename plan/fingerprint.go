@@ -160,7 +160,7 @@ func compareNames(a, b Name) int {
 }
 
 func essenceOfRelation(r Relation) Relation {
-	r.OID, r.Rows, r.Bytes, r.IndexBytes = 0, 0, 0, 0
+	r.OID, r.Rows, r.Bytes, r.IndexBytes, r.UniqueIndex = 0, 0, 0, 0, ""
 	// sync may set the replica identity itself, and puts it back at the end.
 	r.Identity, r.IdentityUsable, r.IdentityIndex, r.IdentityCandidate = "", false, "", ""
 	r.IdentityGenerated, r.NoEquality = nil, nil

@@ -16,7 +16,7 @@ var (
 	factsOfTarget = fields("Version SystemID Database Encoding Recovery")
 	volatileFacts = fields(`Side Address User ReadOnly Role Available Roles ExtensionData LargeObjects UserObjects Leftovers
 		SlotsUsed SendersUsed WorkersUsed OriginsUsed Prepared Transactions ReachesSource PgDump Cluster Definitions RoleDetails Trial`)
-	volatileOfRelation = fields("OID Identity IdentityUsable IdentityIndex IdentityCandidate IdentityGenerated NoEquality Rows Bytes IndexBytes")
+	volatileOfRelation = fields("OID Identity IdentityUsable IdentityIndex IdentityCandidate IdentityGenerated NoEquality Rows Bytes IndexBytes UniqueIndex")
 	volatileOfStep     = fields("Title Why Hazards Weight Lock Notice Estimate ByHand Trouble")
 	volatileOfStage    = fields("Title")
 	volatileOfOptions  = fields("Jobs SlotTimeout Accept")

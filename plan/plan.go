@@ -52,6 +52,7 @@ const (
 	StagePublish   StageID = "publish"
 	StageSubscribe StageID = "subscribe"
 	StageFinish    StageID = "finish"
+	StageRefresh   StageID = "refresh" // only with --refresh-matviews; each cutover walks it anew
 	StageSwitch    StageID = "switch"
 	StageRelease   StageID = "release"
 	StageTeardown  StageID = "teardown"

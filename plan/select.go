@@ -10,7 +10,8 @@ import (
 type Selection struct {
 	Published []Relation // ordinary tables and leaves, permanent: rows go through the publication
 	Roots     []Relation // partitioned roots at every level: they hold no rows, but are fenced and analyzed
-	Unlogged  []Relation // definitions go, rows do not; fenced all the same
+	Copied    []Relation // cannot be published: rows are copied in the switch; fenced (Options.CopyInSwitch)
+	Unlogged  []Relation // fenced; definitions go, rows only if they are copied in the switch
 	MatViews  []Relation // in the order in which they can be refreshed
 	Sequences []Sequence
 	Excluded  []Name   // relations of any kind that the dump leaves out by name
@@ -18,10 +19,11 @@ type Selection struct {
 }
 
 // Fenced returns every table that nobody may change any more after the switch: published tables, their
-// roots and unlogged tables.
+// roots, tables that are copied in the switch, and unlogged tables.
 func (s Selection) Fenced() []Relation {
 	out := append([]Relation{}, s.Published...)
 	out = append(out, s.Roots...)
+	out = append(out, s.Copied...)
 	return append(out, s.Unlogged...)
 }
 
@@ -37,6 +39,7 @@ func Select(f Facts, o Options) (Selection, error) {
 		return Selection{}, err
 	}
 	s := Selection{Schemas: c.schemasLeftOut(f)}
+	copied := c.copied(f, o)
 	for _, r := range f.Relations {
 		if r.Extension != "" {
 			continue // comes with its extension
@@ -48,6 +51,8 @@ func Select(f Facts, o Options) (Selection, error) {
 			continue
 		}
 		switch {
+		case copied[r.Name]:
+			s.Copied = append(s.Copied, r)
 		case r.Published():
 			s.Published = append(s.Published, r)
 		case r.IsTable():

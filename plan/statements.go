@@ -1,6 +1,12 @@
 package plan
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
+
+// dollarQuote begins, and ends, a text that holds anything. A dollar within a name stands behind a letter.
+var dollarQuote = regexp.MustCompile(`^\$[a-z_]*\$`)
 
 // Statements splits text that pgleap itself wrote into its statements: at each semicolon that ends a line and
 // stands outside of quotes. Names may hold anything, a semicolon and a newline included.
@@ -16,6 +22,11 @@ func Statements(sql string) []string {
 			}
 		case c == '"' || c == '\'':
 			quote = c
+		case c == '$':
+			tag := dollarQuote.FindString(sql[i:])
+			if end := strings.Index(sql[i+len(tag):], tag); tag != "" && end >= 0 {
+				i += len(tag) + end + len(tag) - 1
+			}
 		case c == ';' && (i+1 == len(sql) || sql[i+1] == '\n'):
 			out = appendStatement(out, sql[start:i])
 			start = i + 1

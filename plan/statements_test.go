@@ -8,7 +8,7 @@ import (
 )
 
 func TestStatements(t *testing.T) {
-	odd := []string{`lock table only "a;` + "\n" + `b" in share row exclusive mode`, `select 'x;` + "\n" + `y'`, "select 1"}
+	odd := []string{`lock table only "a;` + "\n" + `b" in share row exclusive mode`, `select 'x;` + "\n" + `y'`, "do $pgleap$ begin\n  perform 'it''s';\nend $pgleap$", "insert into t values ($1, $2)", "select 1"}
 	if diff := cmp.Diff(odd, Statements(strings.Join(odd, ";\n"))); diff != "" {
 		t.Error(diff)
 	}

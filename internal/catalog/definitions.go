@@ -5,14 +5,14 @@ import (
 	"pgleap/plan"
 )
 
-// definitions reads what checks want to know of definitions.
+// definitions reads what checks want to know of definitions, and of what is no table.
 func (r *reader) definitions() error {
-	steps := []func() error{r.extensionDefaults, r.systemColumns}
+	steps := []func() error{r.largeObjects, r.uniqueIndexes}
 	if r.facts.Side == plan.Source {
-		steps = []func() error{
-			r.concurrentMatViews, r.sequencePositions, r.timePartitions, r.switchedTriggers, r.eventTriggers, r.invalidObjects,
-			r.removedUses, r.systemUses, r.functionUses,
-		}
+		steps = append(steps, r.concurrentMatViews, r.sequencePositions, r.timePartitions, r.switchedTriggers, r.eventTriggers, r.invalidObjects,
+			r.removedUses, r.systemUses, r.functionUses)
+	} else {
+		steps = append(steps, r.extensionDefaults, r.systemColumns)
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

@@ -18,6 +18,7 @@ import (
 //	publish    publication and slot                                   the source starts keeping changes
 //	subscribe  subscription; rows are copied, then followed
 //	finish     indexes, constraints, triggers, statistics; sequences set beforehand; catalogs compared
+//	refresh    materialized views once more (--refresh-matviews)       at each cutover
 //	switch     fence, drain, sequences                                writes stop; budget; undone on failure
 //	release    the target takes the writes                            the point of no return is behind us
 //	teardown   subscription, slot, publication dropped; the fence stays
@@ -26,19 +27,25 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 	repairs := plan.IdentityRepairs(source, sel, o)
 	entries = schema.Choose(entries, chosenIndexes(repairs))
 	roles := plan.RoleStatementsFor(source, target, o)
+	stages := []plan.Stage{
+		definitions(run, source, roles, entries, repairs),
+		withFilenodes(run, source.Version, pgsync.Publish(run, source, target, sel, o)),
+		pgsync.Subscribe(run, target, sel),
+		withLargeObjects(finish(run, source, target, sel, o, roles, entries), o),
+	}
+	if views := populated(sel.MatViews); o.RefreshMatViews && len(views) > 0 {
+		stages = append(stages, refresh(views))
+	}
+	cut := cutover.Stage(run, sel, sequences.ReadStatement(source.Version), o, schema.DeferredSteps(entries), cutover.CopySteps(source, target, sel, o))
 	return plan.Plan{
 		Format: plan.Format, Tool: tool, Run: run, Source: source, Target: target, Options: o,
 		Findings: plan.Check(source, target, o),
-		Stages: []plan.Stage{
-			definitions(run, source, roles, entries, repairs),
-			withFilenodes(run, source.Version, pgsync.Publish(run, source, target, sel, o)),
-			pgsync.Subscribe(run, target, sel),
-			finish(run, source, target, sel, o, roles, entries),
-			switchByHand(run, source.Version, sel, o, cutover.Stage(run, sel, sequences.ReadStatement(source.Version), o, schema.DeferredSteps(entries))),
-			release(run, sel),
+		Stages: append(stages,
+			switchByHand(run, source.Version, sel, o, cut),
+			withCopied(release(run, sel), source, sel, o),
 			pgsync.Teardown(run),
 			finalize(repairs),
-		},
+		),
 	}
 }
 

@@ -64,6 +64,8 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 			return err
 		}
 		return r.lateSequences(ctx)
+	case callLateLargeObjects:
+		return r.lateLargeObjects(ctx, s)
 	}
 	return fmt.Errorf("the plan names a part that this pgleap does not have: %q", name)
 }

@@ -154,7 +154,7 @@ join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
 }
 
 // cheapChecks are made again at every gate: they tell of what would be lost, or would stop apply.
-var cheapChecks = []string{"selection", "selection-fks", "prepared-transactions", "replica-identity", "identity-full", "large-objects", "sequences", "removed-features", "extension-data"}
+var cheapChecks = []string{"selection", "selection-fks", "prepared-transactions", "replica-identity", "identity-full", "large-objects", "unlogged-tables", "sequences", "removed-features", "extension-data"}
 
 // recheck judges the source as it is now. What was a warning when the run was begun is not told again.
 func (r *run) recheck(ctx context.Context) error {
@@ -165,7 +165,7 @@ func (r *run) recheck(ctx context.Context) error {
 	// One of another database holds no lock here; the slot, which would have waited for it, stands.
 	source.Prepared = slices.DeleteFunc(source.Prepared, func(p plan.PreparedTx) bool { return p.Database != source.Database })
 	var blockers []plan.Finding
-	for _, f := range plan.Check(source, r.plan.Target, r.plan.Options) {
+	for _, f := range plan.Recheck(r.sel, source, r.plan.Target, r.Options) {
 		switch {
 		case !slices.Contains(cheapChecks, f.Check):
 		case f.Severity == plan.Blocker:

@@ -157,9 +157,9 @@ func (r *run) stageStates(ctx context.Context, st *Status) error {
 	first := true // the first unfinished stage is the one that is being walked
 	for _, stage := range r.plan.Stages {
 		s := StageStatus{ID: stage.ID, Title: stage.Title, State: "pending", Steps: len(stage.Steps)}
-		if stages[stage.ID] {
+		if stages[stage.ID] || stage.ID == plan.StageRefresh && stages[plan.StageSwitch] {
 			s.State, s.Done = "done", s.Steps
-		} else if first {
+		} else if first && stage.ID != plan.StageRefresh { // which leaves no trace until the switch is done
 			first = false
 			if s.Done, err = r.countDone(ctx, stage, steps); err != nil {
 				return err

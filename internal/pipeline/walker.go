@@ -23,6 +23,9 @@ func (r *run) up(ctx context.Context, until plan.StageID) error {
 		return err
 	}
 	for _, stage := range r.plan.Stages {
+		if stage.ID == plan.StageRefresh && done[plan.StageSwitch] {
+			continue
+		}
 		if stage.Irreversible { // behind the point of no return an interrupt is acknowledged and ignored
 			ctx = context.WithoutCancel(ctx)
 		}
@@ -49,8 +52,11 @@ func (r *run) stage(ctx context.Context, stage plan.Stage) error {
 	started := time.Now()
 	r.emit(plan.Event{Kind: plan.EventStage, Stage: stage.ID, Message: stage.Title})
 	walk := r.steps
-	if stage.ID == plan.StageSwitch {
+	switch stage.ID {
+	case plan.StageSwitch:
 		walk = r.switchOver
+	case plan.StageRefresh:
+		walk = r.refreshAnew
 	}
 	if err := walk(ctx, stage); err != nil {
 		return err
@@ -58,7 +64,11 @@ func (r *run) stage(ctx context.Context, stage plan.Stage) error {
 	if stage.ID == plan.StageSwitch { // the point of no return is passed: an interrupt is acknowledged and ignored
 		ctx = context.WithoutCancel(ctx)
 	}
-	if stage.ID != plan.StageFinalize { // it drops the journal itself
+	switch stage.ID {
+	case plan.StageFinalize: // it drops the journal itself
+	case plan.StageRefresh: // the next attempt does it again
+		r.point(string(stage.ID) + ".done")
+	default:
 		r.point(string(stage.ID) + ".done")
 		if err := r.journal.Record(ctx, journal.StageDone, stage.ID, "", nil); err != nil {
 			return err
@@ -293,7 +303,7 @@ func (r *run) openLoader(ctx context.Context) (*pg.Target, error) {
 func (r *run) summary(stage plan.Stage) string {
 	switch stage.ID {
 	case plan.StageSchema:
-		return fmt.Sprintf("%d tables, %d sequences defined", len(r.sel.Published)+len(r.sel.Roots)+len(r.sel.Unlogged), len(r.sel.Sequences))
+		return fmt.Sprintf("%d tables, %d sequences defined", len(r.sel.Fenced()), len(r.sel.Sequences))
 	case plan.StageSwitch:
 		return r.switched.String()
 	case plan.StageRelease:

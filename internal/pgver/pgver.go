@@ -44,11 +44,13 @@ var (
 	RelationOIDs          = Feature{12, "WITH OIDS is gone: pg_class.relhasoids no longer exists"}
 	PublishPartitioned    = Feature{13, "a partitioned root may stand in a publication"}
 	SlotWALStatus         = Feature{13, "pg_replication_slots tells wal_status and safe_wal_size"}
+	DropDatabaseForce     = Feature{13, "drop database … with (force) ends the sessions in it"}
 	ProgressCopy          = Feature{14, "pg_stat_progress_copy tells the bytes of a running first copy"}
 	IdleSessionTimeout    = Feature{14, "idle_session_timeout exists and ends sessions that wait"}
 	SubscriptionStreaming = Feature{14, "a large transaction can be streamed before its commit; the option binary exists"}
 	SubscriptionStats     = Feature{15, "pg_stat_subscription_stats counts the errors of apply and sync"}
 	DisableOnError        = Feature{15, "subscriptions have disable_on_error and SKIP"}
+	LocaleProvider        = Feature{15, "create database takes a locale provider"}
 	PublicSchemaClosed    = Feature{15, "schema public is no longer writable by everybody"}
 	CreateSubscription    = Feature{16, "the role pg_create_subscription may create subscriptions without superuser"}
 	SubscriptionOrigin    = Feature{16, "subscriptions have origin, run_as_owner and password_required"}

@@ -60,7 +60,7 @@ func TestHealthyHasNoFindings(t *testing.T) {
 
 func TestChecks(t *testing.T) {
 	all := map[string][]checkCase{}
-	for _, cases := range []map[string][]checkCase{serverCases, privilegeCases, objectCases} {
+	for _, cases := range []map[string][]checkCase{serverCases, privilegeCases, objectCases, trialCases} {
 		for id, c := range cases {
 			all[id] = append(all[id], c...)
 		}

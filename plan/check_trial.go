@@ -26,7 +26,9 @@ func checkTrial(in input) []Finding {
 		}
 	}
 	for _, d := range trial.Differences {
-		out = append(out, differs(d))
+		if strings.Replace(d.Source, withOIDs, "", 1) != d.Target { // else check with-oids tells
+			out = append(out, differs(d))
+		}
 	}
 	if trial.Loaded < trial.Objects {
 		out = append(out, Finding{
@@ -37,6 +39,8 @@ func checkTrial(in input) []Finding {
 	}
 	return out
 }
+
+const withOIDs = "; with oids"
 
 func notTried(in input, trial TrialFacts) []Finding {
 	const consequence = "\nthe definitions were not loaded for trial: what the new version refuses shows only while sync loads them"

@@ -65,7 +65,7 @@ var (
 
 // of returns the refusal that r follows from, or -1.
 func (c *causes) of(r Refusal) int {
-	if i, ok := c.entry[r.Entry.key()]; ok && slices.Contains(unknown, r.Code) {
+	if i, ok := c.entry[r.Entry.key()]; ok {
 		return i // the rest of an entry whose object was refused
 	}
 	if m := roleNamed.FindStringSubmatch(r.Message); m != nil {
@@ -132,7 +132,7 @@ func (c *causes) add(g *graph, i int, r Refusal) {
 			c.first[name] = root
 		}
 	}
-	if _, ok := c.entry[r.Entry.key()]; !ok {
+	if _, ok := c.entry[r.Entry.key()]; !ok && strings.HasPrefix(r.SQL, "CREATE ") {
 		c.entry[r.Entry.key()] = root
 	}
 	if m := roleNamed.FindStringSubmatch(r.Message); m != nil {

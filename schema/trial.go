@@ -26,7 +26,13 @@ type Refusal struct {
 }
 
 // Object names the refused object as it stands in a sentence.
-func (r Refusal) Object() string { return lowerKind(oneLine(r.Entry.label())) }
+func (r Refusal) Object() string {
+	e := r.Entry
+	if e.Type == fillingType {
+		e.Type = "MATERIALIZED VIEW"
+	}
+	return lowerKind(e.label())
+}
 
 // Try loads definitions for trial in the order in which a run does, each statement by itself, and returns what was
 // refused in that order. It goes on behind a refusal, so that all are found. Missing are roles that the server does not
@@ -39,7 +45,7 @@ func Try(ctx context.Context, sessions []*pg.Target, entries []Entry, matviews [
 		group, inner := errgroup.WithContext(ctx)
 		for i, list := range side {
 			group.Go(func() error {
-				l := loader{t: sessions[i]}
+				l := loader{t: sessions[i], size: batchStatements}
 				err := l.load(inner, list)
 				found[i] = l.refused
 				return err
@@ -179,12 +185,15 @@ func givenTo(p piece, missing []string) bool {
 type loader struct {
 	t       *pg.Target
 	refused []Refusal
+	size    int // statements of the next batch
 }
 
 // A batch is one transaction and one round trip: large enough to save time, small enough for the server's table
-// of locks, and for its log, which repeats all of a batch that fails.
+// of locks. Behind a refusal the batches are small for a while: there may be more, and the server's log repeats all
+// of a batch that fails.
 const (
 	batchStatements = 400
+	batchAgain      = 8
 	batchBytes      = 256 << 10
 	maxAttempts     = 5
 )
@@ -194,14 +203,14 @@ const (
 func (l *loader) load(ctx context.Context, list []piece) error {
 	attempts := 0
 	for len(list) > 0 {
-		n := batch(list)
+		n := l.batch(list)
 		texts := make([]string, n)
 		for i, p := range list[:n] {
 			texts[i] = p.sql
 		}
 		done, err := l.t.ExecEach(ctx, texts)
 		if err == nil {
-			list, attempts = list[n:], 0
+			list, attempts, l.size = list[n:], 0, min(2*l.size, batchStatements)
 			continue
 		}
 		code := pg.Code(err)
@@ -218,14 +227,15 @@ func (l *loader) load(ctx context.Context, list []piece) error {
 			}
 		}
 		l.refuse(list[at], err)
+		l.size = batchAgain
 		list, attempts = list[at+1:], 0
 	}
 	return nil
 }
 
-func batch(list []piece) int {
+func (l *loader) batch(list []piece) int {
 	n, size := 0, 0
-	for n < len(list) && n < batchStatements && (n == 0 || size < batchBytes) {
+	for n < len(list) && n < l.size && (n == 0 || size < batchBytes) {
 		size += len(list[n].sql)
 		n++
 	}

@@ -69,6 +69,10 @@ func (c Config) reach(ctx context.Context, at pg.Address) (plan.Reach, error) {
 		return plan.Reach{}, err
 	}
 	defer t.Close()
+	// Where it may not, the server's log would hold the refused statement, password and all.
+	if may, err := maySubscribe(ctx, t); err != nil || !may {
+		return plan.Reach{Error: "permission denied to create a subscription"}, err
+	}
 	if _, err := t.Exec(ctx, "begin read write"); err != nil {
 		return plan.Reach{}, fmt.Errorf("try whether the target reaches the source: %w", err)
 	}
@@ -88,6 +92,17 @@ func (c Config) reach(ctx context.Context, at pg.Address) (plan.Reach, error) {
 		return plan.Reach{}, fmt.Errorf("try whether the target reaches the source: %w", err)
 	}
 	return plan.Reach{Tried: true, Error: c.redact(pg.Message(err))}, nil
+}
+
+// maySubscribe tells whether the role may make a subscription in the session's database.
+func maySubscribe(ctx context.Context, t *pg.Target) (may bool, err error) {
+	err = t.QueryRow(ctx, `select r.rolsuper or has_database_privilege(current_database(), 'create') and exists (
+		select from pg_roles m where m.rolname in ('pg_create_subscription', 'rds_superuser', 'cloudsqlsuperuser', 'azure_pg_admin') and pg_has_role(m.oid, 'usage'))
+		from pg_roles r where r.rolname = current_user`).Scan(&may)
+	if err != nil {
+		return false, fmt.Errorf("try whether the target reaches the source: %w", err)
+	}
+	return may, nil
 }
 
 // fill puts the source's conninfo, as a literal's content, in the place of the placeholder.

@@ -47,6 +47,7 @@ func (c Config) makeScratch(ctx context.Context) (*scratch, error) {
 	if err := s.create(ctx); err != nil {
 		return s, fmt.Errorf("make a scratch database on the target: %w", err)
 	}
+	s.point("trial.made")
 	return s, nil
 }
 
@@ -155,6 +156,7 @@ func (s *scratch) drop(ctx context.Context) error {
 		}
 	}
 	_ = s.admin.Rollback() // an interrupted statement's
+	s.awaitEmpty(ctx)
 	statement := "drop database if exists " + s.name
 	var err error
 	if s.admin.Version().Has(pgver.DropDatabaseForce) {
@@ -167,4 +169,24 @@ func (s *scratch) drop(ctx context.Context) error {
 		return fmt.Errorf("drop the scratch database %s: %w", s.name, err)
 	}
 	return nil
+}
+
+// awaitEmpty waits a moment for our own sessions to end, which the server would complain of when they were ended.
+func (s *scratch) awaitEmpty(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var sessions int
+		err := s.admin.QueryRow(ctx, "select count(*) from pg_stat_activity where datname = $1 and usename = current_user", s.name).Scan(&sessions)
+		if err != nil || sessions == 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }

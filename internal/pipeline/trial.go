@@ -173,6 +173,7 @@ func (l *trialLoad) run(ctx context.Context, facts *plan.TrialFacts) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
+	l.point("trial.loaded")
 	facts.Failures = failures(refused)
 	facts.Differences = differences(schema.Unexplained(schema.Compare(source, target, l.sel), refused, missing))
 	rates, err := l.measure(ctx, l.reading.Source, l.sessions[0])

@@ -20,7 +20,7 @@ func checkCommand() *cli.Command {
 database of the target, pgleap_trial_…, which is dropped at once; in it is also tried whether the target reaches the
 source. Nothing else is changed. Without a scratch database (--trial-load none, or a role without CREATEDB) that is
 tried in a transaction of the target that is rolled back.`,
-			"pgleap check --source postgres://postgres@old/shop --target postgres://postgres@new/shop", exitOK, exitUnexpected, exitUsage, exitBlocked),
+			"pgleap check --source postgres://postgres@old/shop --target postgres://postgres@new/shop", exitOK, exitUnexpected, exitUsage, exitBlocked, exitInterrupted),
 		Action: func(c *cli.Context) error {
 			s, err := newSession(c, true)
 			if err != nil {
@@ -85,7 +85,7 @@ func planCommand() *cli.Command {
 		Description: describe(`Prints the findings and every statement that will run, on which side, with its hazards. What is printed is what
 is executed: sync --plan FILE carries out exactly a saved plan, and refuses it when the servers have changed.`, `
 pgleap plan --format markdown > runbook.md
-pgleap plan --out plan.json && pgleap sync --plan plan.json`, exitOK, exitUnexpected, exitUsage, exitBlocked),
+pgleap plan --out plan.json && pgleap sync --plan plan.json`, exitOK, exitUnexpected, exitUsage, exitBlocked, exitInterrupted),
 		Action: func(c *cli.Context) error {
 			s, err := newSession(c, true)
 			if err != nil {

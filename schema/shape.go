@@ -233,12 +233,15 @@ func (s Sample) Relations() []plan.Name {
 
 // Has tells whether the object is of the sample, or of those that are always in it.
 func (s Sample) Has(o catalog.Object) bool {
+	ofSchema := o.Of.Schema == "" || o.Of.Schema == "public" || s.names[plan.Name{Name: o.Of.Schema}]
 	switch {
 	case o.Of.Name != "":
 		return s.names[o.Of]
-	case o.Kind == "schema" || o.Kind == "default privileges" || o.Of.Schema == "":
-		return o.Of.Schema == "" || o.Of.Schema == "public" || s.names[plan.Name{Name: o.Of.Schema}]
+	case o.Kind == "default privileges":
+		return ofSchema
 	}
-	pairs := qualified(o.Name)
-	return len(pairs) == 0 || s.names[pairs[0]]
+	if pairs := qualified(o.Name); len(pairs) > 0 {
+		return s.names[pairs[0]]
+	}
+	return ofSchema
 }

@@ -27,11 +27,17 @@ type Refusal struct {
 
 // Object names the refused object as it stands in a sentence.
 func (r Refusal) Object() string {
-	e := r.Entry
-	if e.Type == fillingType {
+	switch e := r.Entry; e.Type {
+	case "ACL":
+		return "privileges" + strings.TrimPrefix(lowerKind(e.label()), "acl")
+	case "COMMENT", "SECURITY LABEL":
+		return lowerKind(e.label())
+	case fillingType:
 		e.Type = "MATERIALIZED VIEW"
+		return describe(e)
+	default:
+		return describe(e)
 	}
-	return lowerKind(e.label())
 }
 
 // Try loads definitions for trial in the order in which a run does, each statement by itself, and returns what was
@@ -54,11 +60,37 @@ func Try(ctx context.Context, sessions []*pg.Target, entries []Entry, matviews [
 		if err := group.Wait(); err != nil {
 			return nil, err
 		}
-		refused = append(refused, slices.Concat(found...)...)
+		again, err := alone(ctx, sessions[0], side, slices.Concat(found...))
+		if err != nil {
+			return nil, err
+		}
+		refused = append(refused, again...)
 	}
 	slices.SortFunc(refused, func(a, b Refusal) int { return a.order - b.order })
 	attribute(entries, refused)
 	return refused, nil
+}
+
+// alone tries again what was refused while another session loaded too: the server may have chosen the same name for
+// two arrays, which it would not in turn.
+func alone(ctx context.Context, t *pg.Target, side [][]piece, refused []Refusal) ([]Refusal, error) {
+	if len(side) == 1 || len(refused) == 0 {
+		return refused, nil
+	}
+	at := map[int]bool{}
+	for _, r := range refused {
+		at[r.order] = true
+	}
+	var again []piece
+	for _, p := range slices.Concat(side...) {
+		if at[p.order] {
+			again = append(again, p)
+		}
+	}
+	slices.SortFunc(again, func(a, b piece) int { return a.order - b.order })
+	l := loader{t: t, size: batchStatements}
+	err := l.load(ctx, again)
+	return l.refused, err
 }
 
 // CountStatements is how many statements Try sends for the entries, at most.
@@ -129,9 +161,9 @@ func filling(matviews []plan.Relation) []Entry {
 
 const fillingType = "MATERIALIZED VIEW DATA"
 
-// ties holds for what connects two tables, or needs what does.
+// ties holds for what connects two tables, for what needs that, and for what changes tables that are made later.
 func ties(e Entry) bool {
-	return e.Type == "FK CONSTRAINT" || e.Type == "COMMENT" && strings.HasPrefix(e.Name, "CONSTRAINT ")
+	return e.Type == "FK CONSTRAINT" || e.Type == "DEFAULT ACL" || e.Type == "COMMENT" && strings.HasPrefix(e.Name, "CONSTRAINT ")
 }
 
 // entryKey tells entries apart.

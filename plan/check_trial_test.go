@@ -20,8 +20,10 @@ var trialCases = map[string][]checkCase{
 	"schema-loads": {
 		{"not asked for", func(_, _ *Facts, _ *Options) {}, "", "", ""},
 		{"all loads", func(_, t *Facts, _ *Options) { tried(t) }, "", "", ""},
-		{"refused", func(_, t *Facts, _ *Options) { tried(t).Failures = []TrialFailure{refusedView} }, Blocker,
-			"view public.defaults: PostgreSQL 18 refuses it: column \"adsrc\" does not exist\nsync would stop there; and 5 more that need it: view public.a, view public.b, view public.c, …\nthe statement: CREATE VIEW", "no longer has it…"},
+		{
+			"refused", func(_, t *Facts, _ *Options) { tried(t).Failures = []TrialFailure{refusedView} }, Blocker,
+			"view public.defaults: PostgreSQL 18 refuses it: column \"adsrc\" does not exist\nsync would stop there; and 5 more that need it: view public.a, view public.b, view public.c, …\nthe statement: CREATE VIEW", "no longer has it…",
+		},
 		{"refused without a known mend", func(_, t *Facts, _ *Options) {
 			tried(t).Failures = []TrialFailure{{Object: "table public.t", Statement: strings.Repeat("x", 1000), Message: "no", Needs: 1, NeededBy: []string{"view public.v"}}}
 		}, Blocker, "1 more needs it: view public.v", "--exclude-tables…"},

@@ -70,7 +70,9 @@ func TestSample(t *testing.T) {
 		"TRIGGER tenant_0.orders touch", "FUNCTION tenant_0.touch()", "VIEW tenant_0.busy", "MATERIALIZED VIEW tenant_0.sums", "TABLE public.events", "TABLE ATTACH public.events_0",
 		"TABLE public.alone", "TABLE public.other", "ACL on SCHEMA tenant_0", "ACL on TABLE tenant_0.orders", "SEQUENCE public.other_id_seq",
 	} {
-		if !slices.ContainsFunc(got, func(l string) bool { return strings.HasPrefix(l, strings.TrimSuffix(want, "_0")) && strings.HasPrefix(l, want) }) {
+		if !slices.ContainsFunc(got, func(l string) bool {
+			return strings.HasPrefix(l, strings.TrimSuffix(want, "_0")) && strings.HasPrefix(l, want)
+		}) {
 			t.Errorf("the sample has no %s", want)
 		}
 	}
@@ -154,7 +156,9 @@ func TestTrySideBySide(t *testing.T) {
 // TestTryFindsTheFirstCause: the statement behind a refusal is found in a batch however long, and what only needs it
 // is told to follow from it.
 func TestTryFindsTheFirstCause(t *testing.T) {
-	pre := func(kind, name, sql string) Entry { return Entry{Type: kind, Name: name, Schema: "public", SQL: sql, Section: Pre} }
+	pre := func(kind, name, sql string) Entry {
+		return Entry{Type: kind, Name: name, Schema: "public", SQL: sql, Section: Pre}
+	}
 	var entries []Entry
 	for i := range 1000 {
 		entries = append(entries, pre("TABLE", fmt.Sprintf("t%d", i), fmt.Sprintf("CREATE TABLE public.t%d (a text DEFAULT 'ü;');\n\nALTER TABLE public.t%d OWNER TO postgres;", i, i)))

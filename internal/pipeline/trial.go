@@ -143,7 +143,7 @@ type trialLoad struct {
 }
 
 func (l *trialLoad) run(ctx context.Context, facts *plan.TrialFacts) error {
-	if l.TrialLoad == TrialAuto && schema.CountStatements(l.entries) > autoStatements {
+	if l.TrialLoad == TrialAuto && (len(l.entries) > autoStatements || schema.CountStatements(l.entries) > autoStatements) {
 		sample := schema.SampleOf(l.entries)
 		l.sample, l.entries = &sample, sample.Entries
 	}
@@ -264,4 +264,3 @@ func differences(found []schema.Difference) []plan.TrialDifference {
 	}
 	return out
 }
-

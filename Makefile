@@ -17,8 +17,9 @@ lint:             ## formatting, vet, staticcheck
 rehearse: build servers   ## 13 → 18 under load, and the verdict: REHEARSE="--from 10 --to 17 …" for another one
 	bin/pgleap rehearse --from 13 --to 18 --rate 500 --duration 20s --report out/rehearsal $(REHEARSE)
 
-bench: servers    ## 20 switches under load, beside the same statements by hand
+bench: servers    ## 20 switches under load, beside the same statements by hand; check and plan beside pg_dump
 	go test -timeout 60m -run '^$$' -bench Switch -benchtime 20x ./cmd/pgleap
+	go test -timeout 30m -run '^$$' -bench Check -benchtime 1x ./cmd/pgleap
 
 runbook: servers  ## docs/runbook-shop-13-18.md, the example of a runbook, written anew
 	go test -run TestRunbookDocument ./cmd/pgleap -update

@@ -43,6 +43,7 @@ func checkLeftovers(in input) []Finding {
 		"subscription": "it writes into the target's tables",
 		"schema":       "it holds the journal of that run",
 		"trigger":      "it REFUSES EVERY WRITE to that table",
+		"database":     "it holds the definitions of a trial load, and takes room",
 	}
 	// Without the journal nothing of this name is ours to go on with: its target was lost, or is another one.
 	journal := slices.ContainsFunc(in.target.Leftovers, func(l Leftover) bool { return l.Own && l.Kind == "schema" })
@@ -52,9 +53,11 @@ func checkLeftovers(in input) []Finding {
 			if l.Own && journal {
 				continue
 			}
-			sql := l.Drop
+			severity, sql := Blocker, l.Drop
 			problem := "is left of an earlier run\n" + consequence[l.Kind]
 			switch {
+			case l.Kind == "database":
+				severity, problem = Warning, "is left of a pgleap check or plan that was killed\n"+consequence[l.Kind]
 			case l.Of != "":
 				problem = l.Of + "\nthe slot of this run must have that name"
 				sql = "" // somebody else's: dropping it is the second choice
@@ -64,7 +67,7 @@ func checkLeftovers(in input) []Finding {
 				problem = "is left of run " + l.Run + "\n" + consequence[l.Kind]
 			}
 			out = append(out, Finding{
-				Severity: Blocker, On: f.Side, Object: l.Kind + " " + l.Name,
+				Severity: severity, On: f.Side, Object: l.Kind + " " + l.Name,
 				Problem: l.Kind + " " + OneLine(l.Name) + " " + problem,
 				Fix:     leftoverFix(l),
 				SQL:     sql,
@@ -76,6 +79,8 @@ func checkLeftovers(in input) []Finding {
 
 func leftoverFix(l Leftover) string {
 	switch {
+	case l.Kind == "database":
+		return "drop it, connected to another database of that server"
 	case l.Of != "":
 		return "choose another name with --run; or, when nobody needs that slot any more: " + l.Drop
 	case l.Own:

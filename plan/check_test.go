@@ -62,7 +62,7 @@ func TestHealthyHasNoFindings(t *testing.T) {
 func TestChecks(t *testing.T) {
 	all := map[string][]checkCase{}
 	for _, cases := range []map[string][]checkCase{
-		serverCases, privilegeCases, objectCases, roleCases, clusterCases, surroundingCases, definitionCases, extensionCases, inSwitchCases,
+		serverCases, privilegeCases, objectCases, roleCases, clusterCases, surroundingCases, definitionCases, extensionCases, inSwitchCases, trialCases,
 	} {
 		for id, c := range cases {
 			all[id] = append(all[id], c...)

@@ -174,7 +174,7 @@ type ExtensionTable struct {
 
 // Leftover is an object of pgleap, of this run or of another.
 type Leftover struct {
-	Kind string `json:"kind"` // slot, publication, subscription, schema, trigger
+	Kind string `json:"kind"` // slot, publication, subscription, schema, trigger, database (of a trial load)
 	Name string `json:"name"`
 	Run  string `json:"run,omitempty"` // the run its name or comment tells
 	Own  bool   `json:"own,omitempty"` // of the run that the facts were read for

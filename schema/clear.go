@@ -166,6 +166,18 @@ func resetPublic(ctx context.Context, t *pg.Target, before *PublicSchema) error 
 	return execAll(ctx, t, append(list, "comment on schema public is "+comment))
 }
 
+// CopyPublic gives schema public of one database of a server the owner, privileges and comment of another's.
+func CopyPublic(ctx context.Context, from pg.Querier, to *pg.Target) error {
+	p, err := readPublic(ctx, from)
+	if err != nil {
+		return fmt.Errorf("read schema public: %w", err)
+	}
+	if err := resetPublic(ctx, to, p); err != nil {
+		return fmt.Errorf("set schema public up: %w", err)
+	}
+	return nil
+}
+
 // to is the grantee as GRANT takes it.
 func (g Grant) to() string {
 	if g.Grantee == "" {

@@ -87,8 +87,10 @@ type triggers map[trigger]bool
 func deferredTriggers(entries []Entry) triggers {
 	found := triggers{}
 	for _, e := range entries {
-		w := words(e.SQL)
-		if e.Type == "TRIGGER" && (hasWords(w, "ENABLE", "ALWAYS", "TRIGGER") || hasWords(w, "ENABLE", "REPLICA", "TRIGGER")) {
+		if e.Type != "TRIGGER" {
+			continue
+		}
+		if w := words(e.SQL); hasWords(w, "ENABLE", "ALWAYS", "TRIGGER") || hasWords(w, "ENABLE", "REPLICA", "TRIGGER") {
 			found[triggerOf(e, w)] = true
 		}
 	}

@@ -59,6 +59,43 @@ var hints = []struct {
 	{"53100", nil, func([]string) string { return "make room on the target's disk" + again }},
 }
 
+// known are refusals that only a trial load tells of, and their mends.
+var known = []struct {
+	code    string
+	message *regexp.Regexp
+	hint    string
+}{
+	{"42P13", regexp.MustCompile(`Postfix operators are not supported`), "14 has no postfix operators: drop the operator on the source, and write what uses it as a call of its function"},
+	{
+		"42883", regexp.MustCompile(`^function (array_append|array_prepend|array_cat|array_position|array_positions|array_remove|array_replace|width_bucket)\(`),
+		"from 14 on these functions take anycompatible… instead of any…: drop the object on the source, and make it on the target with anycompatible and anycompatiblearray",
+	},
+	{"42703", nil, "where it is a column of PostgreSQL's own catalogs or statistics, the new version no longer has it: change or drop the view on the source " +
+		"(adsrc: pg_get_expr(adbin, adrelid); consrc: pg_get_constraintdef(oid); proisagg: prokind = 'a')"},
+	{"0A000", regexp.MustCompile(`^set-returning functions are not allowed in`), "move the set-returning function into a LATERAL item of FROM, on the source"},
+	{"42710", regexp.MustCompile(`^cast from type .* already exists`), "the new version has this cast by itself: drop it on the source"},
+	{"42704", regexp.MustCompile(`^type "(?:pg_catalog\.)?(abstime|reltime|tinterval)" does not exist`), "12 has no such type: change the column to timestamptz, interval or tstzrange on the source"},
+	{
+		pg.CodePrivilege, regexp.MustCompile(`^permission denied to create extension|^must be superuser|^permission denied for language|^permission denied to create`),
+		"let a superuser of the target make it beforehand in the target's database, or connect to the target as a role that may",
+	},
+}
+
+// TrialHint says what to do about a refusal of a trial load, after which nothing has begun yet.
+func TrialHint(err error) string {
+	code, message := pg.Code(err), pg.Message(err)
+	for _, k := range known {
+		if k.code == code && (k.message == nil || k.message.MatchString(message)) {
+			return k.hint
+		}
+	}
+	text := hint(plan.StageSchema, err)
+	for _, end := range []string{again, anew} {
+		text = strings.TrimSuffix(text, end)
+	}
+	return text
+}
+
 // passing are the classes of errors that may be gone at the next try: connection, transaction rolled back,
 // resources, object in use, the operator's intervention, the system.
 var passing = []string{"08", "40", "53", "55", "57", "58"}

@@ -90,19 +90,26 @@ type cutAt struct {
 	header     []string
 }
 
+// longestHeader bounds what is looked at for a header: names of 63 bytes, and a function's arguments, up to a hundred.
+const longestHeader = 1 << 14
+
 // cuts finds the headers: three comments on lines of their own, the first and the last one empty.
 func cuts(text string) []cutAt {
-	list := tokens(text)
-	is := func(i int, kind tokenKind) bool { return i < len(list) && list[i].kind == kind }
-	of := func(i int) string { return text[list[i].start:list[i].end] }
 	var found []cutAt
-	for i, t := range list {
+	var t token
+	for at := 0; at < len(text); at = t.end {
+		t = scan(text, at)
 		lineStart := t.start == 0 || text[t.start-1] == '\n'
-		if n := len(found); n > 0 && t.start < found[n-1].end || !lineStart || !is(i, tokenComment) || of(i) != "--" || !is(i+2, tokenComment) || !is(i+4, tokenComment) || of(i+4) != "--" {
+		if t.kind != tokenComment || !lineStart || text[t.start:t.end] != "--" {
 			continue
 		}
-		if m := header.FindStringSubmatch(of(i + 2)); m != nil {
-			found = append(found, cutAt{t.start, list[i+4].end, m})
+		lines := strings.SplitN(text[t.start:min(len(text), t.start+longestHeader)], "\n", 4)
+		if len(lines) < 3 || lines[2] != "--" {
+			continue
+		}
+		if m := header.FindStringSubmatch(lines[1]); m != nil {
+			t.end += len(lines[1]) + len("\n\n--")
+			found = append(found, cutAt{t.start, t.end, m})
 		}
 	}
 	return found
@@ -149,6 +156,13 @@ func (d *dumpState) preamble(text string) error {
 // they are not the session's own, around its statements.
 func (d *dumpState) body(text, entryType string) (string, error) {
 	before, after := d.around(entryType)
+	if plain(text) {
+		sql := strings.TrimSpace(text)
+		if sql == "" {
+			return "", nil
+		}
+		return before + publicSchema(sql) + after, nil
+	}
 	var b strings.Builder
 	list := tokens(text)
 	for i := 0; i < len(list); i++ {
@@ -176,6 +190,16 @@ func (d *dumpState) body(text, entryType string) (string, error) {
 		return "", nil
 	}
 	return before + publicSchema(sql) + after, nil
+}
+
+// plain tells at a glance a text that is nothing but statements; most are, of very many.
+func plain(text string) bool {
+	for _, line := range []string{"--", `\`, "SET default_"} {
+		if strings.HasPrefix(text, line) || strings.Contains(text, "\n"+line) {
+			return false
+		}
+	}
+	return true
 }
 
 // around returns the statements that set, and set back, what differs from the session's settings.

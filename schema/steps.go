@@ -27,7 +27,13 @@ select pg_catalog.set_config(name, 'heap', false) from pg_catalog.pg_settings wh
 // DefinitionSteps are the steps of stage schema: everything that rows need, then the keys that replication
 // needs to find a row again.
 func DefinitionSteps(entries []Entry) []plan.Step {
-	var pre, identity []Entry
+	pre, identity := definitions(entries)
+	ids := newNames()
+	steps := chunked(ids, "schema.definitions", pre)
+	return append(steps, chunked(ids, "schema.identity", identity)...)
+}
+
+func definitions(entries []Entry) (pre, identity []Entry) {
 	for _, e := range entries {
 		switch {
 		case e.Section == Pre:
@@ -36,26 +42,14 @@ func DefinitionSteps(entries []Entry) []plan.Step {
 			identity = append(identity, e)
 		}
 	}
-	ids := newNames()
-	steps := chunked(ids, "schema.definitions", pre)
-	return append(steps, chunked(ids, "schema.identity", identity)...)
+	return pre, identity
 }
 
 // FinishSteps are the steps of stage finish: all that DefinitionSteps and DeferredSteps leave, in pg_dump's
 // order. sizes are the bytes of tables, by which parallel builds are ordered; matviews are refreshed where they
 // hold rows on the source.
 func FinishSteps(entries []Entry, sizes map[plan.Name]int64, matviews []plan.Relation) []plan.Step {
-	deferred := deferredTriggers(entries)
-	var main, last []Entry
-	for _, e := range entries {
-		switch {
-		case e.Section != Post || isIdentity(e) || deferred.has(e) || e.Type == "MATERIALIZED VIEW DATA":
-		case e.Type == "EVENT TRIGGER" || e.Type == "COMMENT" && strings.HasPrefix(e.Name, "EVENT TRIGGER "):
-			last = append(last, e)
-		default:
-			main = append(main, e)
-		}
-	}
+	main, last := finishing(entries)
 	ids := newNames()
 	var steps []plan.Step
 	for len(main) > 0 {
@@ -81,17 +75,35 @@ func FinishSteps(entries []Entry, sizes map[plan.Name]int64, matviews []plan.Rel
 	return append(steps, chunked(ids, "finish.event-triggers", last)...)
 }
 
+// finishing returns the entries of stage finish, and those that come at its very end.
+func finishing(entries []Entry) (main, last []Entry) {
+	deferred := deferredTriggers(entries)
+	for _, e := range entries {
+		switch {
+		case e.Section != Post || isIdentity(e) || deferred.has(e) || e.Type == "MATERIALIZED VIEW DATA":
+		case e.Type == "EVENT TRIGGER" || e.Type == "COMMENT" && strings.HasPrefix(e.Name, "EVENT TRIGGER "):
+			last = append(last, e)
+		default:
+			main = append(main, e)
+		}
+	}
+	return main, last
+}
+
 // DeferredSteps are the triggers that fire for replicated rows too (ENABLE ALWAYS, ENABLE REPLICA), with their
 // comments: before the switch they would act a second time on every row that the source's own acted on.
 func DeferredSteps(entries []Entry) []plan.Step {
+	return chunked(newNames(), "switch.triggers", deferring(entries))
+}
+
+func deferring(entries []Entry) (list []Entry) {
 	deferred := deferredTriggers(entries)
-	var list []Entry
 	for _, e := range entries {
 		if deferred.has(e) {
 			list = append(list, e)
 		}
 	}
-	return chunked(newNames(), "switch.triggers", list)
+	return list
 }
 
 // run returns how many entries from the first on belong together, and what they are. A comment does not end a
@@ -210,16 +222,9 @@ func describe(e Entry) string {
 
 // refreshes fill the materialized views that hold rows on the source, each after those it is built on.
 func refreshes(ids *names, matviews []plan.Relation) []plan.Step {
-	var list []plan.Relation
-	for _, m := range matviews {
-		if m.Populated {
-			list = append(list, m)
-		}
-	}
-	sort.SliceStable(list, func(i, j int) bool { return list[i].Depth < list[j].Depth })
 	var steps []plan.Step
-	for _, m := range list {
-		sql := "refresh materialized view " + m.Name.String() + ";"
+	for _, m := range inRefreshOrder(matviews) {
+		sql := refreshStatement(m.Name)
 		steps = append(steps, plan.Step{
 			ID:       ids.id("finish.refresh." + m.Name.Schema + "." + m.Name.Name),
 			Title:    oneLine("refresh materialized view " + m.Name.Schema + "." + m.Name.Name),
@@ -231,6 +236,20 @@ func refreshes(ids *names, matviews []plan.Relation) []plan.Step {
 	}
 	return steps
 }
+
+// inRefreshOrder returns those that hold rows, each behind those it is built on.
+func inRefreshOrder(matviews []plan.Relation) []plan.Relation {
+	var list []plan.Relation
+	for _, m := range matviews {
+		if m.Populated {
+			list = append(list, m)
+		}
+	}
+	sort.SliceStable(list, func(i, j int) bool { return list[i].Depth < list[j].Depth })
+	return list
+}
+
+func refreshStatement(n plan.Name) string { return "refresh materialized view " + n.String() + ";" }
 
 // script is the SQL of entries, each under one line that names it: a reader sees what is what, and an error is
 // told with its object.

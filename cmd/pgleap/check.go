@@ -16,10 +16,12 @@ import (
 
 func checkCommand() *cli.Command {
 	return &cli.Command{
-		Name: "check", Usage: "read both servers, print what would go wrong and its mend", Flags: join(addressFlags(), planFlags(), outputFlags()),
-		Description: describe(`Reads the catalogs and settings of both servers and judges them. Nothing is changed; whether the target reaches
-the source is tried for real, in a transaction of the target that is rolled back.`,
-			"pgleap check --source postgres://postgres@old/shop --target postgres://postgres@new/shop", exitOK, exitUnexpected, exitUsage, exitBlocked),
+		Name: "check", Usage: "read both servers, print what would go wrong and its mend", Flags: join(addressFlags(), planFlags(), []cli.Flag{trialFlag()}, outputFlags()),
+		Description: describe(`Reads the catalogs and settings of both servers and judges them. The definitions are loaded for trial into a scratch
+database of the target, pgleap_trial_…, which is dropped at once; in it is also tried whether the target reaches the
+source. Nothing else is changed. Without a scratch database (--trial-load none, or a role without CREATEDB) that is
+tried in a transaction of the target that is rolled back.`,
+			"pgleap check --source postgres://postgres@old/shop --target postgres://postgres@new/shop", exitOK, exitUnexpected, exitUsage, exitBlocked, exitInterrupted),
 		Action: func(c *cli.Context) error {
 			s, err := newSession(c, true)
 			if err != nil {
@@ -77,13 +79,14 @@ func planCommand() *cli.Command {
 	return &cli.Command{
 		Name: "plan", Usage: "print everything that will happen: text, a Markdown runbook, or JSON",
 		Flags: join(addressFlags(), planFlags(), []cli.Flag{
+			trialFlag(),
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "text, markdown or json"},
 			&cli.StringFlag{Name: "out", Usage: "write the plan as JSON into `FILE`, for pgleap sync --plan FILE"},
 		}, outputFlags()),
 		Description: describe(`Prints the findings and every statement that will run, on which side, with its hazards. What is printed is what
 is executed: sync --plan FILE carries out exactly a saved plan, and refuses it when the servers have changed.`, `
 pgleap plan --format markdown > runbook.md
-pgleap plan --out plan.json && pgleap sync --plan plan.json`, exitOK, exitUnexpected, exitUsage, exitBlocked),
+pgleap plan --out plan.json && pgleap sync --plan plan.json`, exitOK, exitUnexpected, exitUsage, exitBlocked, exitInterrupted),
 		Action: func(c *cli.Context) error {
 			s, err := newSession(c, true)
 			if err != nil {

@@ -54,9 +54,15 @@ func planFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "settings", Usage: "carry the settings of the database and of its roles over (ALTER DATABASE … SET, ALTER ROLE … SET)"},
 		&cli.BoolFlag{Name: "refresh-matviews", Usage: "refresh the materialized views once more at each cutover, before writes stop"},
 		&cli.BoolFlag{Name: "copy-in-switch", Usage: "copy what cannot be published while writes stand still: unlogged tables, tables without a usable identity, large objects"},
-		&cli.StringFlag{Name: "trial-load", Value: "auto", Usage: "load the definitions into a scratch database of the target for trial: auto, full, or none"},
 		marginFlag(),
 		stallFlag(),
+	}
+}
+
+func trialFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: "trial-load", Value: string(pipeline.TrialAuto),
+		Usage: "load the definitions into a scratch database of the target for trial: `HOW` is auto (of very many, one of each shape), full, or none",
 	}
 }
 

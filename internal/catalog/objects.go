@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"sort"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -41,6 +42,20 @@ var objectFiles = []string{"relations", "columns", "constraints", "triggers", "f
 //
 // The session's TimeZone is UTC while it runs, or bounds of partitions would be written in two ways.
 func Objects(ctx context.Context, q pg.Querier) ([]Object, error) {
+	return readAll(ctx, q, strings.NewReplacer("{{only}}", "true"))
+}
+
+// ObjectsOf is Objects, where of relations only those that are named are read, with what belongs to them.
+func ObjectsOf(ctx context.Context, q pg.Querier, relations []plan.Name) ([]Object, error) {
+	schemas, names := make([]string, len(relations)), make([]string, len(relations))
+	for i, r := range relations {
+		schemas[i], names[i] = r.Schema, r.Name
+	}
+	only := "(n.nspname::text, c.relname::text) in (select * from unnest($1::text[], $2::text[]))"
+	return readAll(ctx, q, strings.NewReplacer("{{only}}", only), schemas, names)
+}
+
+func readAll(ctx context.Context, q pg.Querier, marks *strings.Replacer, only ...any) ([]Object, error) {
 	var zone, ignored string
 	if err := q.QueryRow(ctx, "select current_setting('TimeZone'), set_config('TimeZone', 'UTC', false)").Scan(&zone, &ignored); err != nil {
 		return nil, fmt.Errorf("read objects: set the time zone: %w", err)
@@ -51,7 +66,11 @@ func Objects(ctx context.Context, q pg.Querier) ([]Object, error) {
 		if err != nil {
 			return nil, err
 		}
-		objects, err := readObjects(ctx, q, string(sql))
+		var args []any
+		if strings.Contains(string(sql), "{{only}}") {
+			args = only
+		}
+		objects, err := readObjects(ctx, q, marks.Replace(string(sql)), args...)
 		if err != nil {
 			return nil, fmt.Errorf("read objects (%s): %w", name, err)
 		}
@@ -80,8 +99,8 @@ type objectRow struct {
 	Identity                   *string `db:"identity"`
 }
 
-func readObjects(ctx context.Context, q pg.Querier, sql string) ([]Object, error) {
-	rows, err := q.Query(ctx, sql)
+func readObjects(ctx context.Context, q pg.Querier, sql string, args ...any) ([]Object, error) {
+	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err
 	}

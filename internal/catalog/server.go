@@ -132,7 +132,7 @@ func (r *reader) leftovers() error {
 	}
 	schemaOf, ours := "", false
 	for _, l := range rows {
-		if m := schemaRun.FindStringSubmatch(l.Remark); m != nil {
+		if m := schemaRun.FindStringSubmatch(l.Remark); m != nil && l.Kind == "schema" {
 			schemaOf = m[1]
 		}
 		ours = ours || l.Kind == "slot" && l.Name == r.run.Object()
@@ -149,6 +149,12 @@ func (r *reader) leftovers() error {
 		}
 		o := plan.Leftover{Kind: l.Kind, Name: l.Name, Drop: dropStatement(l.Kind, plan.Name{Schema: l.Schema, Name: l.Name})}
 		switch {
+		case l.Kind == "database": // of a check, which is no part of its run
+			if m := schemaRun.FindStringSubmatch(l.Remark); m != nil {
+				o.Run = m[1]
+			}
+			r.facts.Leftovers = append(r.facts.Leftovers, o)
+			continue
 		case l.Kind == "schema":
 			o.Run = schemaOf
 		case l.Kind == "trigger":
@@ -177,6 +183,8 @@ func dropStatement(kind string, n plan.Name) string {
 		return fmt.Sprintf("alter subscription %s disable; alter subscription %s set (slot_name = none); drop subscription %s;", id, id, id)
 	case "publication":
 		return "drop publication " + id + ";"
+	case "database":
+		return "drop database " + id + ";"
 	case "trigger":
 		return "drop trigger zz_pgleap_fence on " + n.String() + ";"
 	default:

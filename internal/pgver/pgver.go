@@ -46,6 +46,7 @@ var (
 	NoOldTimes            = Feature{12, "the types abstime, reltime and tinterval are gone"}
 	PublishPartitioned    = Feature{13, "a partitioned root may stand in a publication"}
 	SlotWALStatus         = Feature{13, "pg_replication_slots tells wal_status and safe_wal_size"}
+	DropDatabaseForce     = Feature{13, "drop database … with (force) ends the sessions in it"}
 	ProgressCopy          = Feature{14, "pg_stat_progress_copy tells the bytes of a running first copy"}
 	IdleSessionTimeout    = Feature{14, "idle_session_timeout exists and ends sessions that wait"}
 	NoPostfixOperators    = Feature{14, "postfix operators are gone"}

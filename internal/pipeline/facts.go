@@ -2,10 +2,7 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
-	"strings"
-
-	"golang.org/x/sync/errgroup"
+	"slices"
 
 	"pgleap/internal/catalog"
 	"pgleap/internal/pg"
@@ -16,55 +13,50 @@ import (
 // Reading is what was read from both servers, and the pg_dump that was found.
 type Reading struct {
 	Source, Target plan.Facts
-	program        schema.Program
+	definitions    *schema.Definitions // nil where they were not asked for, or could not be read
+	dumpErr        error
 }
 
-// Read reads the facts of both servers. It changes nothing.
+// Read reads the facts of both servers, and with TrialLoad set loads the definitions for trial. It changes nothing
+// outside of the scratch database, which is gone when it returns.
 func Read(ctx context.Context, c Config) (Reading, error) {
-	var r Reading
-	group, inner := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		s, err := pg.OpenSource(inner, c.Source, pg.Options{Verb: c.Verb, ReadOnly: true, Log: c.Log})
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		if r.Source, err = catalog.Read(inner, s, plan.Source, c.Run); err != nil {
-			return fmt.Errorf("read the source: %w", err)
-		}
-		r.Source.Address = c.Source.HostPort()
-		r.Source.Cluster.Settings, err = c.defaults(inner, c.Source)
-		return err
-	})
-	group.Go(func() error {
-		t, err := pg.OpenTarget(inner, c.Target, pg.Options{Verb: c.Verb, ReadOnly: true, Log: c.Log})
-		if err != nil {
-			return err
-		}
-		defer t.Close()
-		if r.Target, err = catalog.Read(inner, t, plan.Target, c.Run); err != nil {
-			return fmt.Errorf("read the target: %w", err)
-		}
-		r.Target.Address = c.Target.HostPort()
-		r.Target.Cluster.Settings, err = c.defaults(inner, c.Target)
-		return err
-	})
-	var reach plan.Reach
-	group.Go(func() (err error) {
-		reach, err = c.reach(inner)
-		return err
-	})
-	err := group.Wait()
-	r.Target.ReachesSource = &reach
+	r := reader{Config: c, definitions: c.trying()}
+	return r.read(ctx)
+}
+
+// Make reads both servers and makes the plan. Where something blocks, the definitions may not even be
+// readable: then the plan has findings and no stages.
+func Make(ctx context.Context, c Config) (plan.Plan, error) {
+	r := reader{Config: c, definitions: true}
+	reading, err := r.read(ctx)
 	if err != nil {
-		return r, err
+		return plan.Plan{}, err
 	}
-	if r.program, err = schema.Find(ctx, c.PgDump, r.Source.Version.Major()); err != nil {
-		r.Source.PgDump = &plan.PgDump{Error: err.Error()}
-		return r, nil
+	return c.make(reading)
+}
+
+func (c Config) make(r Reading) (plan.Plan, error) {
+	sel, err := plan.Select(r.Source, c.Options)
+	if err != nil {
+		return plan.Plan{}, &plan.Failure{Kind: plan.KindUsage, Err: err}
 	}
-	r.Source.PgDump = &plan.PgDump{Command: strings.Join(r.program.Command, " "), Major: r.program.Major, Version: r.program.Version}
-	return r, nil
+	if r.definitions != nil {
+		return Build(c.Run, c.Tool, r.Source, r.Target, c.Options, sel, schema.Unprivileged(r.definitions.Entries, r.Target, plan.Lodgers(r.Source, sel))), nil
+	}
+	p := plan.Plan{Format: plan.Format, Tool: c.Tool, Run: c.Run, Source: r.Source, Target: r.Target, Options: c.Options, Findings: plan.Check(r.Source, r.Target, c.Options)}
+	if r.dumpErr != nil && !plan.Blocked(p.Findings) {
+		return p, r.dumpErr
+	}
+	return p, nil
+}
+
+// trying tells whether the definitions are to be loaded for trial.
+func (c Config) trying() bool { return c.TrialLoad != "" && c.TrialLoad != TrialNone }
+
+// begun tells whether the run has begun.
+func (r Reading) begun() bool {
+	own := func(l plan.Leftover) bool { return l.Own }
+	return slices.ContainsFunc(r.Source.Leftovers, own) || slices.ContainsFunc(r.Target.Leftovers, own)
 }
 
 // defaults reads the settings of a session that asks for none: ours ask for many.
@@ -75,34 +67,4 @@ func (c Config) defaults(ctx context.Context, a pg.Address) (map[string]plan.Ser
 	}
 	defer s.Close()
 	return catalog.ReadDefaults(ctx, s)
-}
-
-// Make reads both servers and makes the plan. Where something blocks, the definitions may not even be
-// readable: then the plan has findings and no stages.
-func Make(ctx context.Context, c Config) (plan.Plan, error) {
-	r, err := Read(ctx, c)
-	if err != nil {
-		return plan.Plan{}, err
-	}
-	return c.make(ctx, r)
-}
-
-func (c Config) make(ctx context.Context, r Reading) (plan.Plan, error) {
-	sel, err := plan.Select(r.Source, c.Options)
-	if err != nil {
-		return plan.Plan{}, &plan.Failure{Kind: plan.KindUsage, Err: err}
-	}
-	p := plan.Plan{Format: plan.Format, Tool: c.Tool, Run: c.Run, Source: r.Source, Target: r.Target, Options: c.Options, Findings: plan.Check(r.Source, r.Target, c.Options)}
-	if r.Source.PgDump.Error != "" {
-		return p, nil
-	}
-	d, err := schema.Dump(ctx, r.program, c.Source, sel)
-	if err != nil {
-		if plan.Blocked(p.Findings) {
-			return p, nil
-		}
-		return p, err
-	}
-	entries := schema.Unprivileged(d.Entries, r.Target, plan.Lodgers(r.Source, sel))
-	return Build(c.Run, c.Tool, r.Source, r.Target, c.Options, sel, entries), nil
 }

@@ -17,8 +17,8 @@ import (
 const knownAs = "pgleap.conninfo"
 
 // openKnowing opens a session on the target that knows a conninfo: see execSecret.
-func (c Config) openKnowing(ctx context.Context, conninfo pg.Secret) (*pg.Target, error) {
-	return pg.OpenTarget(ctx, c.Target, pg.Options{Verb: c.Verb, Log: c.Log, Settings: map[string]string{knownAs: conninfo.Reveal()}})
+func (c Config) openKnowing(ctx context.Context, at pg.Address, conninfo pg.Secret) (*pg.Target, error) {
+	return pg.OpenTarget(ctx, at, pg.Options{Verb: c.Verb, Log: c.Log, Settings: map[string]string{knownAs: conninfo.Reveal()}})
 }
 
 // execSecret sends a statement with the conninfo in the place of its placeholder, on a session that knows it, in an
@@ -60,9 +60,9 @@ func hideStatement(ctx context.Context, t *pg.Target) (hidden bool, err error) {
 }
 
 // reach tries for real whether the target reaches the source with the subscription's own conninfo. Only the
-// target's network counts, not ours.
-func (c Config) reach(ctx context.Context) (plan.Reach, error) {
-	t, err := c.openKnowing(ctx, c.conninfo(c.reachedAt()))
+// target's network counts, not ours. It is tried in the database at: the scratch database where there is one.
+func (c Config) reach(ctx context.Context, at pg.Address) (plan.Reach, error) {
+	t, err := c.openKnowing(ctx, at, c.conninfo(c.reachedAt()))
 	if err != nil {
 		return plan.Reach{}, err
 	}
@@ -74,17 +74,17 @@ func (c Config) reach(ctx context.Context) (plan.Reach, error) {
 	if superuser {
 		return c.answer(c.trySubscription(ctx, t))
 	}
-	return c.reachPlain(ctx, t.Version())
+	return c.reachPlain(ctx, at, t.Version())
 }
 
 // reachPlain tries without superuser. The server would log a warning about the publication that is not there, and
 // with it the statement: so the source is asked for a setting that it does not know, which it refuses when it has
 // let us in and before anything else. From 16 on it also has to ask for the password; whether it does shows when a
 // wrong one is let in, too.
-func (c Config) reachPlain(ctx context.Context, v pgver.Version) (plan.Reach, error) {
+func (c Config) reachPlain(ctx context.Context, at pg.Address, v pgver.Version) (plan.Reach, error) {
 	const unknown = "pgleap_tries_to_get_in"
-	in := func(a pg.Address) (bool, error) {
-		t, err := c.openKnowing(ctx, a.Conninfo(c.Run.Object(), map[string]string{unknown: "on"}))
+	enter := func(a pg.Address) (bool, error) {
+		t, err := c.openKnowing(ctx, at, a.Conninfo(c.Run.Object(), map[string]string{unknown: "on"}))
 		if err != nil {
 			return false, err
 		}
@@ -92,14 +92,14 @@ func (c Config) reachPlain(ctx context.Context, v pgver.Version) (plan.Reach, er
 		err = c.trySubscription(ctx, t)
 		return err == nil || pg.Code(err) == codeConnection && strings.Contains(pg.Message(err), unknown), err
 	}
-	entered, err := in(c.reachedAt())
+	entered, err := enter(c.reachedAt())
 	if !entered {
 		return c.answer(err)
 	}
 	if !v.Has(pgver.CreateSubscription) {
 		return plan.Reach{Tried: true, OK: true}, nil
 	}
-	entered, err = in(c.reachedAt().WithPassword(pg.Secret(rand.Text())))
+	entered, err = enter(c.reachedAt().WithPassword(pg.Secret(rand.Text())))
 	if entered {
 		return plan.Reach{Tried: true, Code: codeNoPassword, Error: "the source does not ask for the password: its pg_hba.conf lets the target in with trust, peer or cert"}, nil
 	}

@@ -12,6 +12,7 @@ import (
 // Sync takes the upgrade to the point where a cutover can follow: begun anew, or gone on with. With a saved
 // plan exactly that plan is carried out; one that no longer fits the servers is refused.
 func Sync(ctx context.Context, c Config, saved *plan.Plan) error {
+	c.TrialLoad = TrialNone // it loads for real, on an empty target
 	r, err := c.open(ctx)
 	if err != nil {
 		return err

@@ -245,7 +245,7 @@ func (r *run) do(ctx context.Context, stage plan.Stage, s plan.Step) error {
 // against its neighbours it can deadlock: then it was rolled back whole, and is tried again.
 func (r *run) doRecorded(ctx context.Context, t *pg.Target, stage plan.Stage, s plan.Step) error {
 	if s.Do.Call == "" && holdsSecret(s.Do.SQL) {
-		knowing, err := r.openKnowing(ctx, r.conninfo(r.reachedAt()))
+		knowing, err := r.openKnowing(ctx, r.Target, r.conninfo(r.reachedAt()))
 		if err != nil {
 			return err
 		}

@@ -29,4 +29,13 @@ select 'trigger', n.nspname::text, c.relname::text, '', false
   join pg_class c on c.oid = t.tgrelid
   join pg_namespace n on n.oid = c.relnamespace
  where t.tgname = 'zz_pgleap_fence' and not t.tgisinternal
+union all
+-- A scratch database of a trial load. A check that is at work has a session in it, and from before it writes the
+-- comment until the database is gone an advisory lock with its oid.
+select 'database', '', d.datname::text, coalesce(shobj_description(d.oid, 'pg_database'), ''), false
+  from pg_database d
+ where d.datname ~ '^pgleap_trial_[0-9a-f]{8}$'
+   and shobj_description(d.oid, 'pg_database') ~ '^pgleap run='
+   and not exists (select from pg_stat_activity a where a.datid = d.oid and coalesce(a.backend_type, 'not ours to see') not like 'autovacuum%')
+   and not exists (select from pg_locks l where l.locktype = 'advisory' and l.classid = 1885828210 and l.objid = d.oid)
  order by kind, schema, name

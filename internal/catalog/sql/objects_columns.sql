@@ -7,6 +7,7 @@ with relation as (
      and c.oid not in (select objid from pg_depend where classid = 'pg_class'::regclass and deptype = 'e')
      -- A composite type's extension membership stands on the type.
      and c.reltype not in (select objid from pg_depend where classid = 'pg_type'::regclass and deptype = 'e')
+     and (c.relkind = 'c' or {{only}})
 ), attribute as (
   select r.nspname, r.relname, r.relkind, r.oid as relid, a.*, to_jsonb(a) as more
     from relation r join pg_attribute a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped

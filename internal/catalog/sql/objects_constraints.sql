@@ -7,6 +7,7 @@ with member as (
    where c.relkind in ('r', 'p', 'f', 'm')
      and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pgleap')
      and c.oid not in (select objid from member where classid = 'pg_class'::regclass)
+     and {{only}}
 ), index_parent as (
   select i.inhrelid, pn.nspname || '.' || p.relname as name
     from pg_inherits i join pg_class p on p.oid = i.inhparent and p.relkind = 'I' join pg_namespace pn on pn.oid = p.relnamespace

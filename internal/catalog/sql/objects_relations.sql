@@ -8,6 +8,7 @@ with member as (
    where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
      and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pgleap')
      and c.oid not in (select objid from member)
+     and {{only}}
 ), parents as (
   select i.inhrelid, string_agg(pn.nspname || '.' || p.relname, ', ' order by i.inhseqno) as names
     from pg_inherits i join pg_class p on p.oid = i.inhparent join pg_namespace pn on pn.oid = p.relnamespace

@@ -5,6 +5,7 @@ with relation as (
    where c.relkind in ('r', 'p', 'f', 'm', 'v')
      and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pgleap')
      and c.oid not in (select objid from pg_depend where classid = 'pg_class'::regclass and deptype = 'e')
+     and {{only}}
 )
 select 'trigger' as kind, r.nspname as schema, r.relname as name, t.tgname as member, true as of_relation,
        concat_ws('; ', pg_get_triggerdef(t.oid),

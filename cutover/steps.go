@@ -46,16 +46,20 @@ func Stage(sel plan.Selection, read string, o plan.Options, deferred []plan.Step
 				Do:      plan.Action{Call: CallSwitch, SQL: joined(locks)},
 				Undo:    plan.Action{Call: CallSwitch, SQL: "rollback"},
 				Hazards: []plan.Hazard{plan.HazardLocks, plan.HazardStopsWrites},
+				Lock:    "SHARE ROW EXCLUSIVE on every table, until the fence is committed or the switch is undone",
+				Notice:  "writers wait, without an error; readers go on",
 			},
 			{
 				ID: StepMarker, Title: "write a marker, and take the fence LSN", On: plan.Source,
-				Why: "no write that was let through is still open: the marker's commit stands behind all of them",
-				Do:  plan.Action{Call: CallSwitch, SQL: "insert into pgleap.marker (id, run) values ($1, $2) returning pg_current_wal_insert_lsn()"},
+				Why:    "no write that was let through is still open: the marker's commit stands behind all of them",
+				Do:     plan.Action{Call: CallSwitch, SQL: "insert into pgleap.marker (id, run) values ($1, $2) returning pg_current_wal_insert_lsn()"},
+				Notice: waiting,
 			},
 			{
 				ID: StepUnchanged, Title: "make sure that no definition has changed since the catalogs were compared", On: plan.Source,
-				Why: "a table that was created in between would not be fenced",
-				Do:  plan.Action{Call: CallSwitch, SQL: definitionsStatement},
+				Why:    "a table that was created in between would not be fenced",
+				Do:     plan.Action{Call: CallSwitch, SQL: definitionsStatement},
+				Notice: waiting,
 			},
 			{
 				ID: StepFence, Title: "create the fence in the transaction that holds the locks", On: plan.Source,
@@ -64,16 +68,20 @@ func Stage(sel plan.Selection, read string, o plan.Options, deferred []plan.Step
 				Do:      plan.Action{Call: CallSwitch, SQL: joined(triggers)},
 				Undo:    plan.Action{Call: CallSwitch, SQL: "rollback"},
 				Hazards: []plan.Hazard{plan.HazardStopsWrites},
+				Lock:    "SHARE ROW EXCLUSIVE on every table, which is held already",
+				Notice:  waiting,
 			},
 			{
 				ID: StepDrain, Title: "wait until the marker is on the target", On: plan.Target,
-				Why: "a subscription applies transactions in the order of their commits: with the marker, every commit before it is there, and durable",
-				Do:  plan.Action{Call: CallSwitch, SQL: "select exists (select from pgleap.marker where id = $1)"},
+				Why:    "a subscription applies transactions in the order of their commits: with the marker, every commit before it is there, and durable",
+				Do:     plan.Action{Call: CallSwitch, SQL: "select exists (select from pgleap.marker where id = $1)"},
+				Notice: waiting,
 			},
 			{
 				ID: StepSequences, Title: fmt.Sprintf("carry %d sequences over", len(sel.Sequences)), On: plan.Source,
-				Why: "read in one query on the source, set in one on the target; only those that moved since they were set beforehand",
-				Do:  plan.Action{Call: CallSwitch, SQL: read},
+				Why:    "read in one query on the source, set in one on the target; only those that moved since they were set beforehand",
+				Do:     plan.Action{Call: CallSwitch, SQL: read},
+				Notice: waiting + "; nextval goes on",
 			},
 		},
 	}
@@ -81,6 +89,7 @@ func Stage(sel plan.Selection, read string, o plan.Options, deferred []plan.Step
 		d.ID = plan.StepID(fmt.Sprintf("%s%d", deferredPrefix, i+1))
 		d.Why = "ENABLE ALWAYS or ENABLE REPLICA: it would have fired a second time for replicated rows; committed behind the fence"
 		d.Do.Call = CallSwitch
+		d.Notice = waiting
 		stage.Steps = append(stage.Steps, d)
 	}
 	stage.Steps = append(stage.Steps, plan.Step{
@@ -88,9 +97,14 @@ func Stage(sel plan.Selection, read string, o plan.Options, deferred []plan.Step
 		Why:     "everything above is held by one session and falls with it; after this commit the target is the truth",
 		Do:      plan.Action{Call: CallSwitch, SQL: "commit"},
 		Hazards: []plan.Hazard{plan.HazardFinal},
+		Lock:    "the locks are given back",
+		Notice:  "writers that waited, and all later ones, are refused with SQLSTATE 25006; on the new server they succeed",
 	})
 	return stage
 }
+
+// waiting is what production notices while the switch is under way.
+const waiting = "writers still wait"
 
 // definitionsStatement is a fingerprint of what the switch relies on. Temporary tables come and go.
 const definitionsStatement = `with own as (select c.oid, c.relname, c.relnamespace, c.relkind, c.relpersistence from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -115,6 +129,7 @@ func Release(run plan.RunID) plan.Stage {
 			ID: "release.disable", Title: "disable the subscription: nothing comes from the source any more", On: plan.Target,
 			Recorded: true,
 			Do:       plan.Action{SQL: "alter subscription " + plan.QuoteIdent(run.Object()) + " disable"},
+			Notice:   "nothing: the clients move to the new server meanwhile",
 		}},
 	}
 }
@@ -130,11 +145,14 @@ func Finalize() plan.Stage {
 				Probe:   "select case when to_regnamespace('pgleap') is null then 'done' else 'absent' end",
 				Do:      plan.Action{SQL: "drop schema if exists pgleap cascade"},
 				Hazards: []plan.Hazard{plan.HazardFinal},
+				Lock:    "ACCESS EXCLUSIVE on every table of the old server",
+				Notice:  "who is still on the old server and writes is not refused any more",
 			},
 			{
 				ID: "finalize.journal", Title: "drop the journal", On: plan.Target,
-				Probe: "select case when to_regnamespace('pgleap') is null then 'done' else 'absent' end",
-				Do:    plan.Action{SQL: "drop schema if exists pgleap cascade"},
+				Probe:  "select case when to_regnamespace('pgleap') is null then 'done' else 'absent' end",
+				Do:     plan.Action{SQL: "drop schema if exists pgleap cascade"},
+				Notice: "nothing: a schema of pgleap's own",
 			},
 		},
 	}

@@ -4,6 +4,3 @@ package plan
 type TrialFacts struct {
 	Rates *Rates `json:"rates,omitempty"`
 }
-
-// Rates are speeds that were measured on the two servers, for the estimates.
-type Rates struct{}

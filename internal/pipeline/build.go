@@ -22,7 +22,7 @@ import (
 //	teardown   subscription, slot, publication dropped; the fence stays
 //	finalize   fence and journal dropped; by its own verb
 func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Options, sel plan.Selection, entries []schema.Entry) plan.Plan {
-	return plan.Plan{
+	p := plan.Plan{
 		Format: plan.Format, Tool: tool, Run: run, Source: source, Target: target, Options: o,
 		Findings: plan.Check(source, target, o),
 		Stages: []plan.Stage{
@@ -36,7 +36,14 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 			cutover.Finalize(),
 		},
 	}
+	return p.Estimated(sel)
 }
+
+// What production, which is the source's clients until the release, notices of a step.
+const (
+	noticeNobody = "nothing: nobody uses the target yet"
+	noticeReads  = "nothing: the catalogs are read"
+)
 
 const (
 	stepJournal plan.StepID = "schema.journal"
@@ -49,12 +56,12 @@ func definitions(run plan.RunID, source plan.Facts, entries []schema.Entry) plan
 		Why:   "it survives the operator's machine: the same command from anywhere goes on",
 		Probe: "select case when to_regclass('pgleap.marker') is null then 'absent' else 'done' end",
 		Do:    plan.Action{SQL: journal.Definition(run, source.SystemID)},
-		Undo:  plan.Action{SQL: "drop schema if exists pgleap cascade"},
+		Undo:  plan.Action{SQL: "drop schema if exists pgleap cascade"}, Notice: noticeNobody,
 	}, {
 		ID: "schema.initial", Title: "write down what the target holds before anything is made", On: plan.Target,
 		Why:      "abort puts it back",
 		Recorded: true, Do: plan.Action{Call: callInitial},
-		Undo: plan.Action{Call: callClear},
+		Undo: plan.Action{Call: callClear}, Notice: noticeNobody,
 	}}
 	return plan.Stage{
 		ID: plan.StageSchema, Title: "definitions on the target, without what is quicker to make after the copy", Session: schema.SessionSettings(),
@@ -72,19 +79,20 @@ func finish(run plan.RunID, sel plan.Selection, entries []schema.Entry) plan.Sta
 		steps = append(steps, plan.Step{
 			ID: plan.StepID("finish.analyze." + r.Name.Schema + "." + r.Name.Name), Title: "analyze " + r.Name.String(), On: plan.Target,
 			Recorded: true, Do: plan.Action{SQL: "analyze " + r.Name.String()}, Batch: "analyze", Weight: r.Bytes,
-			Hazards: []plan.Hazard{plan.HazardLoad},
+			Hazards: []plan.Hazard{plan.HazardLoad}, Table: &r.Name,
+			Lock: "SHARE UPDATE EXCLUSIVE on " + r.Name.String() + ": apply goes on", Notice: noticeNobody,
 		})
 	}
 	steps = append(steps,
 		plan.Step{
 			ID: "finish.sequences", Title: fmt.Sprintf("set %d sequences beforehand", len(sel.Sequences)), On: plan.Target,
 			Why: "at the switch only those are set that have moved since", Recorded: true,
-			Do: plan.Action{Call: callSequences},
+			Do: plan.Action{Call: callSequences}, Notice: "nothing: the source's sequences are read",
 		},
 		plan.Step{
 			ID: stepCompare, Title: "compare the catalogs of both sides, object by object", On: plan.Target,
 			Why: "a copy can be complete while the definitions are not", Recorded: true, Except: schema.DeferredTriggers(entries),
-			Do: plan.Action{Call: callCompare},
+			Do: plan.Action{Call: callCompare}, Lock: "ACCESS SHARE on every table of either side, for an instant", Notice: noticeReads,
 		},
 		pgsync.Durable(run),
 	)
@@ -96,7 +104,7 @@ func release(run plan.RunID) plan.Stage {
 	stage.Steps = append(stage.Steps, plan.Step{
 		ID: "release.sequences", Title: "look whether a sequence was called on the old server after the switch", On: plan.Target,
 		Why:      "the fence refuses writes, not nextval: who fetches values ahead of the writes would get one twice; --sequence-margin leaves a gap for them",
-		Recorded: true, Do: plan.Action{Call: callLateSequences},
+		Recorded: true, Do: plan.Action{Call: callLateSequences}, Notice: noticeReads,
 	})
 	return stage
 }

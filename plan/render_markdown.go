@@ -17,6 +17,7 @@ func (p Plan) WriteMarkdown(w io.Writer) error {
 	for _, row := range [][]string{serverRow("source", p.Source), serverRow("target", p.Target)} {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", row[0], row[1], mdText(row[2]), strings.Join(row[3:], ", "))
 	}
+	p.Totals.mdTotals(&b)
 	mdFindings(&b, p.Findings)
 	for i, s := range p.Stages {
 		fmt.Fprintf(&b, "\n## %d. %s: %s\n", i+1, mdText(string(s.ID)), mdText(s.Title))
@@ -28,7 +29,7 @@ func (p Plan) WriteMarkdown(w io.Writer) error {
 			mdSQL(&b, s.Session)
 		}
 		for _, st := range s.Steps {
-			mdStep(&b, st)
+			mdStep(&b, s, st)
 		}
 	}
 	return flush(w, &b)
@@ -49,13 +50,16 @@ func mdFindings(b *bytes.Buffer, findings []Finding) {
 	}
 }
 
-func mdStep(b *bytes.Buffer, st Step) {
+func mdStep(b *bytes.Buffer, s Stage, st Step) {
 	fmt.Fprintf(b, "\n- [ ] **%s** on the **%s**: %s\n", mdText(string(st.ID)), st.On, mdText(st.Title))
 	if st.Why != "" {
 		fmt.Fprintf(b, "\n  %s\n", mdText(st.Why))
 	}
 	for _, h := range st.Hazards {
 		fmt.Fprintf(b, "\n  ⚠ %s\n", h)
+	}
+	for _, line := range s.costs(st) {
+		fmt.Fprintf(b, "\n  %s\n", mdText(line))
 	}
 	if st.Batch != "" {
 		fmt.Fprintf(b, "\n  Side by side with the other steps of batch %s.\n", mdText(st.Batch))

@@ -149,12 +149,15 @@ func (e *estimator) copyBasis(workers int, together, sum, bytes, known, perTable
 	return basis + fmt.Sprintf("; %s for each table", humanSeconds(perTable))
 }
 
-// What the switch takes beside the round trips, on a local machine.
+// What the switch takes beside the round trips, in the time that the source's machine needs for a session: on
+// one that is busy everything takes longer.
 const (
-	stallFixed    = 0.005
-	stallTable    = 0.00015 // lock, trigger
-	stallSequence = 0.0001
+	stallFixed    = 1.4
+	stallTable    = 0.02 // lock, trigger
+	stallSequence = 0.02
 	stallTrips    = 8 // to the source, one behind the other
+	connectTrips  = 4 // of a new session, which are the network's
+	leastConnect  = 0.002
 )
 
 // stall is from the first lock to the release, when nobody holds a lock that is in the way and the target has
@@ -162,7 +165,8 @@ const (
 func (e *estimator) stall() Estimate {
 	tables, sequences := len(e.selection.Fenced()), len(e.selection.Sequences)
 	source, target := cmp.Or(e.rates.SourceRoundTrip, unmeasuredTrip), cmp.Or(e.rates.TargetRoundTrip, unmeasuredTrip)
-	seconds := stallFixed + float64(tables)*stallTable + float64(sequences)*stallSequence + stallTrips*source + 2*target
+	session := max(e.connect()-connectTrips*source, leastConnect)
+	seconds := session*(stallFixed+float64(tables)*stallTable+float64(sequences)*stallSequence) + stallTrips*source + 2*target
 	word := "measured"
 	if e.rates.SourceRoundTrip == 0 {
 		word = notMeasured

@@ -20,7 +20,7 @@ const (
 	measureFirst = 4                      // tables that are measured however slow it is, within reason
 	measureMost  = 20                     // tables
 	measureLeast = 64 << 10               // bytes of a table worth measuring
-	sampleBytes  = 512 << 10                // of text, of one table
+	sampleBytes  = 512 << 10              // of text, of one table
 	firstSample  = 2 << 20                // of the largest table
 	sampleRows   = 30_000                 // what ANALYZE reads of a large table
 	measureCores = 8                      // sessions side by side, at most
@@ -217,15 +217,21 @@ func copiedColumns(r plan.Relation) []string {
 	return out
 }
 
-// widths returns the mean length of the first rows' text, in one round trip.
+// widths returns how long a row's text is, in one round trip. The first rows are looked at, which are those that
+// will be sent, and some from all over the table, found by their place: the first may be unlike the others.
 func (m *meter) widths(ctx context.Context, tables []plan.Relation) ([]float64, error) {
 	var parts []string
 	for _, t := range tables {
-		parts = append(parts, "(select coalesce(avg(octet_length(r::text)), 0)::float8 from (select * from only "+t.Name.String()+" limit 20) r)")
+		name := t.Name.String()
+		parts = append(parts, `(select coalesce(greatest(avg(l) filter (where n = 1), avg(l) filter (where n = 2)), 0)::float8 from (
+  (select 1 as n, octet_length(r::text) as l from only `+name+` r limit 20)
+  union all select 2, octet_length(r::text) from only `+name+` r where ctid = any (array(
+    select format('(%s,%s)', pg_relation_size(`+plan.QuoteLiteral(name)+`::regclass) / current_setting('block_size')::int8 * i / 16, k)::tid
+      from generate_series(0, 15) i, generate_series(1, 2) k))) s)`)
 	}
 	var out []float64
 	if err := m.sources[0].QueryRow(ctx, "select array["+strings.Join(parts, ",\n")+"]").Scan(&out); err != nil {
-		return nil, fmt.Errorf("read the first rows: %w", err)
+		return nil, fmt.Errorf("read some rows: %w", err)
 	}
 	return out, nil
 }

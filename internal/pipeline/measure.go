@@ -61,7 +61,7 @@ type meter struct {
 }
 
 func (m *meter) note(err error) {
-	text := plan.OneLine(m.config.redact(pg.Message(err)))
+	text := plan.OneLine(m.config.redact(err.Error()))
 	m.rates.Notes = strings.TrimPrefix(m.rates.Notes+"; "+text, "; ")
 }
 
@@ -185,9 +185,9 @@ func (m *meter) samples(ctx context.Context, source plan.Facts) ([]sample, error
 	if err != nil {
 		return nil, err
 	}
-	width, err := m.widths(ctx, tables)
+	width, err := m.widths(ctx, tables...)
 	if err != nil {
-		return nil, err
+		width = m.widthsEach(ctx, tables)
 	}
 	var out []sample
 	for i, t := range tables {
@@ -219,7 +219,7 @@ func copiedColumns(r plan.Relation) []string {
 
 // widths returns how long a row's text is, in one round trip. The first rows are looked at, which are those that
 // will be sent, and some from all over the table, found by their place: the first may be unlike the others.
-func (m *meter) widths(ctx context.Context, tables []plan.Relation) ([]float64, error) {
+func (m *meter) widths(ctx context.Context, tables ...plan.Relation) ([]float64, error) {
 	var parts []string
 	for _, t := range tables {
 		name := t.Name.String()
@@ -234,6 +234,20 @@ func (m *meter) widths(ctx context.Context, tables []plan.Relation) ([]float64, 
 		return nil, fmt.Errorf("read some rows: %w", err)
 	}
 	return out, nil
+}
+
+// widthsEach asks table by table: one that somebody has locked must not keep us from the others.
+func (m *meter) widthsEach(ctx context.Context, tables []plan.Relation) []float64 {
+	out := make([]float64, len(tables))
+	for i, t := range tables {
+		width, err := m.widths(ctx, t)
+		if err != nil {
+			m.note(fmt.Errorf("%s: %w", t.Name, err))
+			continue
+		}
+		out[i] = width[0]
+	}
+	return out
 }
 
 // parallel measures what several copies, and several jobs on the target alone, gain over one.

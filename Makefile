@@ -1,4 +1,4 @@
-.PHONY: build servers test short lint rehearse bench golden
+.PHONY: build servers test short lint rehearse bench estimates golden
 
 build:            ## the binary, in bin/
 	go build -o bin/pgleap ./cmd/pgleap
@@ -19,3 +19,6 @@ rehearse: build servers   ## 13 → 18 under load, and the verdict: REHEARSE="--
 
 bench: servers    ## 20 switches under load, beside the same statements by hand
 	go test -timeout 60m -run '^$$' -bench Switch -benchtime 20x ./cmd/pgleap
+
+estimates: servers ## the plan's estimates beside what a rehearsal measures, pgbench and 1 GB of shop: off by 2 at most
+	go test -timeout 90m -run '^$$' -bench Estimates -benchtime 3x -v ./cmd/pgleap

@@ -24,8 +24,10 @@ const (
 	unmeasuredTrip    = 0.001    // seconds of a round trip
 
 	// A sample of a few hundred kB stays in caches, and its WAL and its pages are written by nobody yet. What goes on
-	// for longer is slower by so much: 1.1 to 1.8 times were seen.
-	lasting = 1.3
+	// for longer is slower by so much; these are the middle of what rehearsals have shown, from 1.1 to twice the number.
+	lastingCopy    = 1.3
+	lastingIndex   = 1.8 // the first to read a table marks its rows as committed, too
+	lastingAnalyze = 2   // neighbours of one partition tree wait for each other
 
 	// TellingRows is how many rows a sample must have to say something about other tables: of fewer, one sees what a
 	// statement costs.
@@ -143,7 +145,7 @@ func (e *estimator) average() {
 	}
 	for key := range maps.Keys(took) {
 		if over[key] > 0 {
-			e.mean.index[key] = lasting * took[key] / over[key]
+			e.mean.index[key] = lastingIndex * took[key] / over[key]
 		}
 	}
 }
@@ -180,10 +182,10 @@ func (e *estimator) rows(n Name) float64 {
 // copied is the first copy of one table by itself.
 func (e *estimator) copied(r Relation) float64 {
 	if t, ok := e.tables[r.Name]; ok {
-		return lasting * t.Copy * float64(r.Bytes) / float64(t.Bytes)
+		return lastingCopy * t.Copy * float64(r.Bytes) / float64(t.Bytes)
 	}
 	if len(e.tables) > 0 {
-		return lasting * float64(r.Bytes) / e.mean.copied
+		return lastingCopy * float64(r.Bytes) / e.mean.copied
 	}
 	return float64(r.Bytes) / e.mean.copied
 }
@@ -234,7 +236,7 @@ func (e *estimator) index(s Step) *Estimate {
 		if t, ok := e.tables[i.Table]; ok && (t.Rows >= TellingRows || size <= t.Bytes) {
 			factor := max(float64(size)/float64(t.Bytes), 1)
 			factor *= math.Log2(float64(t.Rows)*factor+2) / math.Log2(float64(t.Rows)+2)
-			return &Estimate{Seconds: lasting*i.Seconds*factor + e.trip(), Basis: fmt.Sprintf("%s index over %s, measured over %s of them", method, HumanBytes(size), HumanBytes(t.Bytes))}
+			return &Estimate{Seconds: lastingIndex*i.Seconds*factor + e.trip(), Basis: fmt.Sprintf("%s index over %s, measured over %s of them", method, HumanBytes(size), HumanBytes(t.Bytes))}
 		}
 	}
 	perByte, basis := e.mean.index[method], "as the measured "+method+" indexes"
@@ -252,17 +254,18 @@ func (e *estimator) foreignKey(s Step) *Estimate {
 	if s.Table == nil {
 		return nil
 	}
-	rows := e.rows(*s.Table)
+	rows, bytes := e.rows(*s.Table), e.bytes(*s.Table)
 	for _, k := range e.keys[*s.Table] {
 		if strings.HasSuffix(string(s.ID), "."+OneLine(k.Name)) {
-			rows += e.rows(k.To)
+			rows, bytes = rows+e.rows(k.To), bytes+e.bytes(k.To)
 		}
 	}
+	read := float64(bytes) / (readFaster * e.mean.copied)
 	perRow, basis := e.rates.KeyRow, "measured"
 	if perRow == 0 {
 		perRow, basis = unmeasuredKeyRow, notMeasured
 	}
-	return &Estimate{Seconds: lasting*perRow*rows + e.trip(), Basis: fmt.Sprintf("%s rows in both tables, %s", humanCount(rows), basis)}
+	return &Estimate{Seconds: perRow*rows + read + e.trip(), Basis: fmt.Sprintf("%s rows in both tables, %s", humanCount(rows), basis)}
 }
 
 // analyze reads a sample of a large table. For a partitioned one, its partitions are read once more.
@@ -281,7 +284,7 @@ func (e *estimator) analyze(n Name) *Estimate {
 		basis = notMeasured
 	}
 	read := min(float64(e.relations[n].Bytes), analyzedRows<<13)
-	return &Estimate{Seconds: lasting*perRow*rows + read/(readFaster*e.mean.copied) + e.trip(), Basis: fmt.Sprintf("%s rows are read, %s", humanCount(rows), basis)}
+	return &Estimate{Seconds: lastingAnalyze*perRow*rows + read/(readFaster*e.mean.copied) + e.trip(), Basis: fmt.Sprintf("%s rows are read, %s", humanCount(rows), basis)}
 }
 
 // slot waits for writers.
@@ -306,9 +309,15 @@ func (e *estimator) statements(s Step) *Estimate {
 	return &Estimate{Seconds: e.trip() + float64(n)*definitionTime, Basis: plural(n, "statement") + ", in one round trip"}
 }
 
-// trip is a round trip to either server, with the journal's record.
+// trip is what every step costs: its round trips, the journal's record, a commit.
 func (e *estimator) trip() float64 {
-	return 3 * cmp.Or(max(e.rates.SourceRoundTrip, e.rates.TargetRoundTrip), unmeasuredTrip)
+	return 3*cmp.Or(max(e.rates.SourceRoundTrip, e.rates.TargetRoundTrip), unmeasuredTrip) + e.session()/4
+}
+
+// session is what the source's machine needs for a new session, without the network: on one that is busy
+// everything takes longer.
+func (e *estimator) session() float64 {
+	return max(e.connect()-connectTrips*cmp.Or(e.rates.SourceRoundTrip, unmeasuredTrip), leastConnect)
 }
 
 // humanCount writes large numbers as people say them.

@@ -69,17 +69,17 @@ func TestEstimated(t *testing.T) {
 		return st.Estimate.Seconds
 	}
 	logs := math.Log2(10e6+2) / math.Log2(10e3+2)
-	near(t, "a measured index", seconds("finish.index.public.orders_note"), lasting*0.004*1000*logs)
-	near(t, "a measured gin index", seconds("finish.index.public.orders_text"), lasting*0.1*1000*logs)
-	near(t, "an index as the other gin indexes", seconds("finish.index.public.lines_text"), lasting*0.1*500)
-	near(t, "an index of a partitioned table", seconds("finish.index.public.events_at"), 0.0003)
-	near(t, "a foreign key", seconds("finish.foreign-key.public.lines_order_fkey"), lasting*1e-7*15e6)
+	near(t, "a measured index", seconds("finish.index.public.orders_note"), lastingIndex*0.004*1000*logs)
+	near(t, "a measured gin index", seconds("finish.index.public.orders_text"), lastingIndex*0.1*1000*logs)
+	near(t, "an index as the other gin indexes", seconds("finish.index.public.lines_text"), lastingIndex*0.1*500)
+	near(t, "an index of a partitioned table", seconds("finish.index.public.events_at"), 0.0003+0.0046/4)
+	near(t, "a foreign key", seconds("finish.foreign-key.public.lines_order_fkey"), 1e-7*15e6+1500.0/(12*50))
 	// 30,000 of the rows, and their pages
-	near(t, "analyze", seconds("finish.analyze.public.orders"), lasting*0.015*3+30000*8192.0/(12*50<<20))
-	near(t, "analyze of partitions", seconds("finish.analyze.public.events"), 30000*1.5e-6*(1+lasting)+10.0/(12*50))
+	near(t, "analyze", seconds("finish.analyze.public.orders"), lastingAnalyze*0.015*3+30000*8192.0/(12*50<<20))
+	near(t, "analyze of partitions", seconds("finish.analyze.public.events"), 30000*1.5e-6*(1+lastingAnalyze)+10.0/(12*50))
 
 	// 1,510 MB at 50 MB/s, two times as fast side by side, and half of what the longest could lag behind.
-	copied := 1510*0.02*lasting/2 + 1000*0.02*lasting*0.5/2
+	copied := 1510*0.02*lastingCopy/2 + 1000*0.02*lastingCopy*0.5/2
 	near(t, "copy", p.Totals.Copy.Seconds, copied)
 	if s := p.Stages[0].Steps[0]; s.Estimate == nil || s.Estimate.Seconds != p.Totals.Copy.Seconds {
 		t.Errorf("the step that waits for the copy has %+v", s.Estimate)

@@ -33,14 +33,15 @@ func (m *meter) table(ctx context.Context, s sample) error {
 		return fmt.Errorf("read the size of the sample: %w", err)
 	}
 	m.rates.Tables = append(m.rates.Tables, rate)
-	if rate.Analyze, err = timed(ctx, t, "analyze "+sampleTable(0)); err != nil {
-		return err
-	}
-	m.rates.Tables[len(m.rates.Tables)-1] = rate
+	// In the order of the walk: a foreign key is checked before there are statistics.
 	if err := m.indexes(ctx, t, s); err != nil {
 		return err
 	}
-	return m.foreignKey(ctx, t, s, rows)
+	if err := m.foreignKey(ctx, t, s, rows); err != nil {
+		return err
+	}
+	m.rates.Tables[len(m.rates.Tables)-1].Analyze, err = timed(ctx, t, "analyze "+sampleTable(0))
+	return err
 }
 
 // foreignKey lets the table refer to itself. The sample with the most rows counts: a few show only what a

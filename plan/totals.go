@@ -25,11 +25,15 @@ type Totals struct {
 	WALBasis    string `json:"wal_basis,omitempty"` // where RetainedWAL comes from
 }
 
-// SyncWorkers is how many tables the target copies at a time.
+// SyncWorkers is how many tables the target copies at a time: PostgreSQL's default is two, and of the workers
+// of the whole cluster apply needs one.
 func SyncWorkers(target Facts) int {
 	n, err := strconv.Atoi(target.Settings["max_sync_workers_per_subscription"])
 	if err != nil {
-		return 2 // PostgreSQL's default
+		n = 2
+	}
+	if all, err := strconv.Atoi(target.Settings["max_logical_replication_workers"]); err == nil {
+		n = min(n, all-1)
 	}
 	return max(n, 1)
 }

@@ -45,7 +45,7 @@ func (c Config) measure(ctx context.Context, source plan.Facts, scratch *pg.Targ
 		return nil, ctx.Err()
 	}
 	if err != nil {
-		m.note(err)
+		m.note("speeds", err)
 	}
 	return m.rates, nil
 }
@@ -60,8 +60,13 @@ type meter struct {
 	keyRows int64 // of the table that showed what a foreign key costs
 }
 
-func (m *meter) note(err error) {
-	text := plan.OneLine(m.config.redact(err.Error()))
+// note says why something was not measured. What the target says about a row holds the row, and is not repeated.
+func (m *meter) note(of string, err error) {
+	reason := err.Error()
+	if code := pg.Code(err); strings.HasPrefix(code, "22") || strings.HasPrefix(code, "23") {
+		reason = "the target refuses its rows (SQLSTATE " + code + ")"
+	}
+	text := plan.OneLine(m.config.redact(of + ": " + reason))
 	m.rates.Notes = strings.TrimPrefix(m.rates.Notes+"; "+text, "; ")
 }
 
@@ -138,7 +143,7 @@ func (m *meter) run(ctx context.Context, source plan.Facts, started time.Time) e
 			break
 		}
 		if err := m.table(ctx, s); err != nil {
-			m.note(fmt.Errorf("%s: %w", s.Name, err))
+			m.note(s.Name.String(), err)
 		}
 		if i == min(measureFirst, len(samples))-1 {
 			if err := m.parallel(ctx, samples[0]); err != nil {
@@ -242,7 +247,7 @@ func (m *meter) widthsEach(ctx context.Context, tables []plan.Relation) []float6
 	for i, t := range tables {
 		width, err := m.widths(ctx, t)
 		if err != nil {
-			m.note(fmt.Errorf("%s: %w", t.Name, err))
+			m.note(t.Name.String(), err)
 			continue
 		}
 		out[i] = width[0]

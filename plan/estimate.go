@@ -27,7 +27,8 @@ const (
 	// for longer is slower by so much; these are the middle of what rehearsals have shown, from 1.1 to twice the number.
 	lastingCopy    = 1.3
 	lastingIndex   = 1.8 // the first to read a table marks its rows as committed, too
-	lastingAnalyze = 2   // neighbours of one partition tree wait for each other
+	lastingKey     = 1.3
+	lastingAnalyze = 2 // neighbours of one partition tree wait for each other
 
 	// TellingRows is how many rows a sample must have to say something about other tables: of fewer, one sees what a
 	// statement costs.
@@ -249,24 +250,30 @@ func (e *estimator) index(s Step) *Estimate {
 	return &Estimate{Seconds: perByte*float64(size) + e.trip(), Basis: fmt.Sprintf("%s index over %s, %s", method, HumanBytes(size), basis)}
 }
 
-// foreignKey reads both tables once.
+// foreignKey reads both tables once; where few rows refer, they are looked up one by one.
 func (e *estimator) foreignKey(s Step) *Estimate {
 	if s.Table == nil {
 		return nil
 	}
-	rows, bytes := e.rows(*s.Table), e.bytes(*s.Table)
+	rows, bytes := e.rows(*s.Table), float64(e.bytes(*s.Table))
 	for _, k := range e.keys[*s.Table] {
 		if strings.HasSuffix(string(s.ID), "."+OneLine(k.Name)) {
-			rows, bytes = rows+e.rows(k.To), bytes+e.bytes(k.To)
+			referred := e.rows(k.To)
+			part := min(1, lookups*rows/max(referred, 1))
+			rows, bytes = rows+part*referred, bytes+part*float64(e.bytes(k.To))
+			break
 		}
 	}
-	read := float64(bytes) / (readFaster * e.mean.copied)
 	perRow, basis := e.rates.KeyRow, "measured"
 	if perRow == 0 {
 		perRow, basis = unmeasuredKeyRow, notMeasured
 	}
-	return &Estimate{Seconds: perRow*rows + read + e.trip(), Basis: fmt.Sprintf("%s rows in both tables, %s", humanCount(rows), basis)}
+	seconds := lastingKey*perRow*rows + bytes/(readFaster*e.mean.copied) + e.trip()
+	return &Estimate{Seconds: seconds, Basis: fmt.Sprintf("%s rows in both tables, %s", humanCount(rows), basis)}
 }
+
+// lookups is how many rows of a scan one lookup by an index costs.
+const lookups = 10
 
 // analyze reads a sample of a large table. For a partitioned one, its partitions are read once more.
 func (e *estimator) analyze(n Name) *Estimate {

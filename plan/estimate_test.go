@@ -73,7 +73,7 @@ func TestEstimated(t *testing.T) {
 	near(t, "a measured gin index", seconds("finish.index.public.orders_text"), lastingIndex*0.1*1000*logs)
 	near(t, "an index as the other gin indexes", seconds("finish.index.public.lines_text"), lastingIndex*0.1*500)
 	near(t, "an index of a partitioned table", seconds("finish.index.public.events_at"), 0.0003+0.0046/4)
-	near(t, "a foreign key", seconds("finish.foreign-key.public.lines_order_fkey"), 1e-7*15e6+1500.0/(12*50))
+	near(t, "a foreign key", seconds("finish.foreign-key.public.lines_order_fkey"), lastingKey*1e-7*15e6+1500.0/(12*50))
 	// 30,000 of the rows, and their pages
 	near(t, "analyze", seconds("finish.analyze.public.orders"), lastingAnalyze*0.015*3+30000*8192.0/(12*50<<20))
 	near(t, "analyze of partitions", seconds("finish.analyze.public.events"), 30000*1.5e-6*(1+lastingAnalyze)+10.0/(12*50))

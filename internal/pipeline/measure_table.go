@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,11 +51,15 @@ func (m *meter) foreignKey(ctx context.Context, t *pg.Target, s sample, rows int
 	if s.keyColumns == "" || rows <= max(m.keyRows, plan.TellingRows) {
 		return nil
 	}
-	took, err := timed(ctx, t, "alter table "+sampleTable(0)+" add foreign key ("+s.keyColumns+") references "+sampleTable(0))
-	if err != nil {
-		return err
+	var took [3]float64
+	for i := range took {
+		var err error
+		if took[i], err = timed(ctx, t, "alter table "+sampleTable(0)+" add foreign key ("+s.keyColumns+") references "+sampleTable(0)); err != nil {
+			return err
+		}
 	}
-	m.keyRows, m.rates.KeyRow = rows, took/float64(2*rows)
+	slices.Sort(took[:])
+	m.keyRows, m.rates.KeyRow = rows, took[1]/float64(2*rows)
 	return nil
 }
 

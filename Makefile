@@ -1,4 +1,4 @@
-.PHONY: build servers test short lint rehearse bench golden runbook
+.PHONY: build servers test docs lint rehearse bench estimates runbook
 
 build:            ## the binary, in bin/
 	go build -o bin/pgleap ./cmd/pgleap
@@ -23,3 +23,6 @@ bench: servers    ## 20 switches under load, beside the same statements by hand;
 
 runbook: servers  ## docs/runbook-shop-13-18.md, the example of a runbook, written anew
 	go test -run TestRunbookDocument ./cmd/pgleap -update
+
+estimates: servers ## the plan's estimates beside what a rehearsal measures, pgbench and 1 GB of shop: off by 2 at most
+	go test -timeout 90m -run '^$$' -bench Estimates -benchtime 3x -v ./cmd/pgleap

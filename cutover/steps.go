@@ -52,6 +52,8 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 				Do:      plan.Action{Call: CallSwitch, SQL: joined(locks)},
 				Undo:    plan.Action{Call: CallSwitch, SQL: "rollback"},
 				Hazards: []plan.Hazard{plan.HazardLocks, plan.HazardStopsWrites},
+				Lock:    "SHARE ROW EXCLUSIVE on every table, until the fence is committed or the switch is undone",
+				Notice:  "writers wait, without an error; readers go on",
 				ByHand:  lockByHand(run, joined(locks)),
 				Trouble: "the locks are not granted: a transaction of the application holds one for long. Type rollback; and look on the old server who it is: " +
 					"select pid, usename, application_name, xact_start, state, query from pg_stat_activity where xact_start < now() - interval '1 s' order by xact_start. Let it end, or end it with select pg_terminate_backend(PID)",
@@ -60,6 +62,7 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 				ID: StepMarker, Title: "write a marker, and take the fence LSN", On: plan.Source,
 				Why:     "no write that was let through is still open: the marker's commit stands behind all of them",
 				Do:      plan.Action{Call: CallSwitch, SQL: "insert into pgleap.marker (id, run) values ($1, $2) returning pg_current_wal_insert_lsn()"},
+				Notice:  waiting,
 				ByHand:  markerByHand(run),
 				Trouble: "psql cannot connect for the row: the variable OLD is not set in the shell that started terminal NEW. Type rollback; in terminal OLD, mend it, begin the switch anew",
 			},
@@ -67,6 +70,7 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 				ID: StepUnchanged, Title: "make sure that no definition has changed since the catalogs were compared", On: plan.Source,
 				Why: "a table that was created in between would not be fenced",
 				Do:  plan.Action{Call: CallSwitch, SQL: definitionsStatement}, ByHand: unchangedByHand(),
+				Notice:  waiting,
 				Trouble: "something was changed: type rollback; in terminal OLD, make the same change on the new server, and go back to step finish.compare",
 			},
 			{
@@ -76,18 +80,22 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 				Do:      plan.Action{Call: CallSwitch, SQL: joined(triggers)},
 				Undo:    plan.Action{Call: CallSwitch, SQL: "rollback"},
 				Hazards: []plan.Hazard{plan.HazardStopsWrites}, ByHand: fenceByHand(joined(triggers)),
+				Lock:   "SHARE ROW EXCLUSIVE on every table, which is held already",
+				Notice: waiting,
 			},
 			{
 				ID: StepDrain, Title: "wait until the marker is on the target", On: plan.Target,
 				Why:     "a subscription applies transactions in the order of their commits: with the marker, every commit before it is there, and durable",
 				Do:      plan.Action{Call: CallSwitch, SQL: "select exists (select from pgleap.marker where id = $1)"},
+				Notice:  waiting,
 				ByHand:  drainByHand(),
 				Trouble: "the row does not arrive: type rollback; in terminal OLD at once, then look at the log of the new server, and whether a session there holds a lock that apply waits for",
 			},
 			{
 				ID: StepSequences, Title: fmt.Sprintf("carry %d sequences over", len(sel.Sequences)), On: plan.Source,
-				Why: "read in one query on the source, set in one on the target; only those that moved since they were set beforehand",
-				Do:  plan.Action{Call: CallSwitch, SQL: read},
+				Why:    "read in one query on the source, set in one on the target; only those that moved since they were set beforehand",
+				Do:     plan.Action{Call: CallSwitch, SQL: read},
+				Notice: waiting + "; nextval goes on",
 			},
 		},
 	}
@@ -97,6 +105,7 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 		d.Why = "ENABLE ALWAYS or ENABLE REPLICA: it would have fired a second time for replicated rows; committed behind the fence"
 		d.ByHand = deferredByHand(i == 0, d.Do.SQL)
 		d.Do.Call = CallSwitch
+		d.Notice = waiting
 		stage.Steps = append(stage.Steps, d)
 	}
 	stage.Steps = append(stage.Steps, plan.Step{
@@ -106,9 +115,14 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 		Hazards: []plan.Hazard{plan.HazardFinal},
 		ByHand:  commitByHand(run, len(fenced), len(deferred) > 0),
 		Trouble: "psql says that the connection was lost: open a new one and ask it whether the fence stands: the question is under step switch.fence. It stands: the new server is the truth, go on. It does not: nothing has happened, begin the switch anew",
+		Lock:    "the locks are given back",
+		Notice:  "writers that waited, and all later ones, are refused with SQLSTATE 25006; on the new server they succeed",
 	})
 	return stage
 }
+
+// waiting is what production notices while the switch is under way.
+const waiting = "writers still wait"
 
 // definitionsStatement is a fingerprint of what the switch relies on. Temporary tables come and go.
 const definitionsStatement = `with own as (select c.oid, c.relname, c.relnamespace, c.relkind, c.relpersistence from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -133,6 +147,7 @@ func Release(run plan.RunID) plan.Stage {
 			ID: "release.disable", Title: "disable the subscription: nothing comes from the source any more", On: plan.Target,
 			Recorded: true,
 			Do:       plan.Action{SQL: "alter subscription " + plan.QuoteIdent(run.Object()) + " disable"},
+			Notice:   "nothing: the clients move to the new server meanwhile",
 		}},
 	}
 }
@@ -148,11 +163,14 @@ func Finalize() plan.Stage {
 				Probe:   "select case when to_regnamespace('pgleap') is null then 'done' else 'absent' end",
 				Do:      plan.Action{SQL: "drop schema if exists pgleap cascade"},
 				Hazards: []plan.Hazard{plan.HazardFinal},
+				Lock:    "ACCESS EXCLUSIVE on every table of the old server",
+				Notice:  "who is still on the old server and writes is not refused any more",
 			},
 			{
 				ID: "finalize.journal", Title: "drop the journal", On: plan.Target,
-				Probe: "select case when to_regnamespace('pgleap') is null then 'done' else 'absent' end",
-				Do:    plan.Action{SQL: "drop schema if exists pgleap cascade"},
+				Probe:  "select case when to_regnamespace('pgleap') is null then 'done' else 'absent' end",
+				Do:     plan.Action{SQL: "drop schema if exists pgleap cascade"},
+				Notice: "nothing: a schema of pgleap's own",
 			},
 		},
 	}

@@ -42,6 +42,3 @@ type TrialDifference struct {
 	Source string `json:"source,omitempty"`
 	Target string `json:"target,omitempty"`
 }
-
-// Rates are speeds that were measured on the two servers, for the estimates.
-type Rates struct{}

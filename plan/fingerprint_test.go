@@ -17,7 +17,7 @@ var (
 	volatileFacts = fields(`Side Address User ReadOnly Role Available Roles ExtensionData LargeObjects UserObjects Leftovers
 		SlotsUsed SendersUsed WorkersUsed OriginsUsed Prepared Transactions ReachesSource PgDump Cluster Definitions RoleDetails Trial`)
 	volatileOfRelation = fields("OID Identity IdentityUsable IdentityIndex IdentityCandidate IdentityGenerated NoEquality Rows Bytes IndexBytes UniqueIndex")
-	volatileOfStep     = fields("Title Why Hazards Weight Lock Notice Estimate ByHand Trouble")
+	volatileOfStep     = fields("Title Why Hazards Weight Lock Notice Estimate Table ByHand Trouble")
 	volatileOfStage    = fields("Title")
 	volatileOfOptions  = fields("Jobs SlotTimeout Accept")
 	volatileOfPlan     = fields("Tool Findings Totals")

@@ -112,6 +112,7 @@ type Step struct {
 	Lock     string    `json:"lock,omitempty"`     // the strongest lock and on what, such as "SHARE ROW EXCLUSIVE on every table"; "" where it is none that anybody meets
 	Notice   string    `json:"notice,omitempty"`   // what production notices, in plain words; "" is nothing
 	Estimate *Estimate `json:"estimate,omitempty"` // how long it takes; nil where nothing is known
+	Table    *Name     `json:"table,omitempty"`    // the one that the step works on, where it is one
 	ByHand   string    `json:"by_hand,omitempty"`  // a psql script that does the step without pgleap, where Do has a Call; made by Script
 	Trouble  string    `json:"trouble,omitempty"`  // what is known to go wrong here, and what to do then
 

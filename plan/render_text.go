@@ -13,6 +13,7 @@ func (p Plan) WriteText(w io.Writer) error {
 	var b bytes.Buffer
 	writeServers(&b, p.Source, p.Target)
 	fmt.Fprintf(&b, "run     %s\n", p.headline())
+	p.Totals.writeTotals(&b)
 	if len(p.Findings) > 0 {
 		b.WriteString("\n")
 		writeFindings(&b, p.Findings)
@@ -29,19 +30,22 @@ func (p Plan) WriteText(w io.Writer) error {
 			}
 		}
 		for _, st := range s.Steps {
-			writeStep(&b, st)
+			writeStep(&b, s, st)
 		}
 	}
 	return flush(w, &b)
 }
 
-func writeStep(b *bytes.Buffer, st Step) {
+func writeStep(b *bytes.Buffer, s Stage, st Step) {
 	fmt.Fprintf(b, "\n  %s  on the %s: %s\n", OneLine(string(st.ID)), st.On, OneLine(st.Title))
 	if st.Why != "" {
 		fmt.Fprintf(b, "    why: %s\n", OneLine(st.Why))
 	}
 	for _, h := range st.Hazards {
 		fmt.Fprintf(b, "    ! %s\n", h)
+	}
+	for _, line := range s.costs(st) {
+		fmt.Fprintf(b, "    %s\n", line)
 	}
 	if st.Batch != "" {
 		fmt.Fprintf(b, "    side by side with the other steps of batch %s\n", OneLine(st.Batch))

@@ -16,6 +16,10 @@ func samplePlan() Plan {
 		Options:  Options{SequenceMargin: 100, MaxWriteStall: 5 * time.Second, SlotTimeout: time.Minute, Jobs: 2},
 		Findings: sampleFindings(),
 		Stages:   sampleStages(),
+		Totals: &Totals{
+			Tables: 1, Bytes: 212 << 30, Indexes: 2, Copy: Estimate{2400, "212 GB in 1 table at 91 MB/s, measured on public.orders"}, Index: Estimate{620, "2 indexes"},
+			Analyze: Estimate{3, "1 table"}, Stall: Estimate{0.03, "1 table to lock and fence"}, RetainedWAL: 12 << 30, WALLimit: 10 << 30, WALBasis: "40 min of copy at 5.1 MB/s of WAL",
+		},
 	}
 }
 
@@ -63,6 +67,7 @@ func sampleStages() []Stage {
 				Probe: "select case when exists (select from pg_publication where pubname = 'pgleap_shop') then 'done' else 'absent' end",
 				Do:    Action{SQL: "create publication pgleap_shop for table\n    public.orders;"},
 				Undo:  Action{SQL: "drop publication pgleap_shop;"},
+				Lock:  "SHARE UPDATE EXCLUSIVE on every published table", Notice: "readers and writers go on",
 			},
 			{
 				ID: "sync.slot", Title: "Create the slot", On: Source, Hazards: []Hazard{HazardWaits, HazardRetainsWAL},
@@ -78,7 +83,7 @@ func sampleStages() []Stage {
 			},
 		}},
 		{ID: StageFinish, Title: "Make the indexes", Steps: []Step{
-			{ID: "finish.index.b", Title: "Index b", On: Target, Batch: "indexes", Weight: 20, Do: Action{SQL: "create index b on public.orders (note);"}},
+			{ID: "finish.index.b", Title: "Index b", On: Target, Batch: "indexes", Weight: 20, Table: &Name{"public", "orders"}, Estimate: &Estimate{310, "btree index over 212 GB, measured over 512 kB of them"}, Do: Action{SQL: "create index b on public.orders (note);"}},
 			{ID: "finish.index.a", Title: "Index a", On: Target, Batch: "indexes", Weight: 10, Do: Action{SQL: "create index a on public.orders (id) where note <> '```';"}},
 		}},
 		{

@@ -12,6 +12,9 @@ import (
 // and one round trip.
 const chunk = 50
 
+// nobody notices what happens on the target before the release.
+const nobody = "nothing: nobody uses the target yet"
+
 // SessionSettings are the statements that the session that loads definitions sends first: what pg_dump's own
 // preamble sets. Server versions without default_table_access_method are passed over.
 func SessionSettings() string {
@@ -156,10 +159,17 @@ func single(ids *names, prefix, batch string, e Entry, sizes map[plan.Name]int64
 		Do:       plan.Action{SQL: script([]Entry{e})},
 		Batch:    batch,
 		Weight:   sizes[table],
+		Table:    &table,
+		Notice:   nobody,
 	}
 	if batch == "indexes" {
 		step.Hazards = []plan.Hazard{plan.HazardLoad}
+		step.Lock = "SHARE on " + oneLine(table.String()) + ": apply to it waits"
+		if e.Type == "CONSTRAINT" {
+			step.Lock = "ACCESS EXCLUSIVE on " + oneLine(table.String()) + ": apply to it waits"
+		}
 	} else {
+		step.Lock = "SHARE ROW EXCLUSIVE on " + oneLine(table.String()) + " and on the table it refers to: apply to both waits"
 		step.Hazards = []plan.Hazard{plan.HazardLoad, plan.HazardLocks}
 	}
 	return step
@@ -182,6 +192,7 @@ func chunked(ids *names, prefix string, entries []Entry) []plan.Step {
 			On:       plan.Target,
 			Recorded: true,
 			Do:       plan.Action{SQL: script(part)},
+			Notice:   nobody,
 		})
 	}
 	return steps
@@ -224,6 +235,7 @@ func describe(e Entry) string {
 func refreshes(ids *names, matviews []plan.Relation) []plan.Step {
 	var steps []plan.Step
 	for _, m := range inRefreshOrder(matviews) {
+		name := m.Name
 		sql := refreshStatement(m.Name)
 		steps = append(steps, plan.Step{
 			ID:       ids.id("finish.refresh." + m.Name.Schema + "." + m.Name.Name),
@@ -232,6 +244,9 @@ func refreshes(ids *names, matviews []plan.Relation) []plan.Step {
 			Recorded: true,
 			Do:       plan.Action{SQL: oneLine("-- MATERIALIZED VIEW "+m.Name.Schema+"."+m.Name.Name) + "\n" + sql},
 			Hazards:  []plan.Hazard{plan.HazardLoad},
+			Table:    &name,
+			Lock:     oneLine("ACCESS EXCLUSIVE on " + m.Name.String()),
+			Notice:   nobody + "; it takes as long as its query",
 		})
 	}
 	return steps

@@ -44,17 +44,20 @@ func Publish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o pl
 		Steps: []plan.Step{
 			{
 				ID: "publish.schema", Title: "create schema pgleap with the marker table and the fence's function", On: plan.Source,
-				Why:   "a marker row that travels through the subscription proves at the switch that everything before it has arrived",
-				Probe: `select case when to_regnamespace('pgleap') is null then 'absent' when to_regclass('pgleap.marker') is not null and to_regproc('pgleap.fence') is not null then 'done' else 'schema pgleap is there, but not complete' end`,
-				Do:    plan.Action{SQL: SourceDefinition(run, target.SystemID, target.Address+"/"+target.Database, repairs)},
-				Undo:  plan.Action{SQL: "drop schema if exists pgleap cascade"},
+				Why:    "a marker row that travels through the subscription proves at the switch that everything before it has arrived",
+				Probe:  `select case when to_regnamespace('pgleap') is null then 'absent' when to_regclass('pgleap.marker') is not null and to_regproc('pgleap.fence') is not null then 'done' else 'schema pgleap is there, but not complete' end`,
+				Do:     plan.Action{SQL: SourceDefinition(run, target.SystemID, target.Address+"/"+target.Database, repairs)},
+				Undo:   plan.Action{SQL: "drop schema if exists pgleap cascade"},
+				Notice: "nothing: a schema of pgleap's own",
 			},
 			{
 				ID: "publish.publication", Title: fmt.Sprintf("create publication %s of %d tables", run.Object(), len(sel.Published)+1), On: plan.Source,
-				Why:   "before the slot: a table that joins a publication later can lose the rows of transactions that are open at that moment",
-				Probe: probePublication(run, sel, o),
-				Do:    plan.Action{SQL: createPublication(name, sel, source.Version, o)},
-				Undo:  plan.Action{SQL: "drop publication if exists " + name},
+				Why:    "before the slot: a table that joins a publication later can lose the rows of transactions that are open at that moment",
+				Probe:  probePublication(run, sel, o),
+				Do:     plan.Action{SQL: createPublication(name, sel, source.Version, o)},
+				Undo:   plan.Action{SQL: "drop publication if exists " + name},
+				Lock:   publicationLock(o),
+				Notice: "readers and writers go on; it waits for, and is waited for by, ALTER TABLE, VACUUM, ANALYZE and CREATE INDEX on the same table",
 			},
 			{
 				ID: "publish.slot", Title: "create replication slot " + run.Object(), On: plan.Source,
@@ -65,11 +68,24 @@ func Publish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o pl
 				ByHand:  slotByHand(run, o.SlotTimeout),
 				Trouble: slotTrouble,
 				Hazards: []plan.Hazard{plan.HazardWaits, plan.HazardRetainsWAL},
+				Lock:    "none; it waits for every write transaction that is open",
+				Notice:  "from here on WAL stays on the source's disk until the target has it, and logical decoding takes one core at most",
 			},
 		},
 	}
 	stage.Steps = slices.Insert(stage.Steps, 1, identitySteps(repairs)...)
 	return stage
+}
+
+// afterRelease: production is on the target then.
+const afterRelease = "nothing: the clients are on the new server"
+
+// publicationLock: FOR ALL TABLES names none of them.
+func publicationLock(o plan.Options) string {
+	if o.AllTables {
+		return "none on any table"
+	}
+	return "SHARE UPDATE EXCLUSIVE on every published table"
 }
 
 func createPublication(name string, sel plan.Selection, v pgver.Version, o plan.Options) string {
@@ -148,6 +164,7 @@ func Subscribe(run plan.RunID, target plan.Facts, sel plan.Selection) plan.Stage
 				Why:  "commits together with its record in the journal; the slot is there already, so the changes since then arrive too",
 				Do:   plan.Action{SQL: create},
 				Undo: plan.Action{SQL: DropSubscriptionStatement(run)}, ByHand: subscriptionByHand(create), Trouble: subscriptionTrouble,
+				Notice: "one connection to the source, to read the publication",
 			},
 			{
 				ID: "subscribe.enable", Title: "enable the subscription: the first copy starts", On: plan.Target,
@@ -155,6 +172,7 @@ func Subscribe(run plan.RunID, target plan.Facts, sel plan.Selection) plan.Stage
 				Do:      plan.Action{SQL: "alter subscription " + name + " enable"},
 				Undo:    plan.Action{},
 				Hazards: []plan.Hazard{plan.HazardLoad},
+				Notice:  fmt.Sprintf("a walsender that follows, and one for each table that is being copied, %d at a time", plan.SyncWorkers(target)),
 			},
 			{
 				ID: "subscribe.copy", Title: fmt.Sprintf("wait until each of the %d tables is ready", len(sel.Published)+1), On: plan.Target,
@@ -164,6 +182,8 @@ func Subscribe(run plan.RunID, target plan.Facts, sel plan.Selection) plan.Stage
 				ByHand:  copyByHand(run),
 				Trouble: copyTrouble,
 				Hazards: []plan.Hazard{plan.HazardLoad},
+				Lock:    "ACCESS SHARE on each table of the source while its rows are read: ALTER TABLE, TRUNCATE and VACUUM FULL wait",
+				Notice:  "every row is read once: load on disk, processor and network; a snapshot is held for as long as the longest table takes, and VACUUM removes nothing newer",
 			},
 		},
 	}
@@ -183,9 +203,10 @@ from pg_subscription_rel where srsubid = (select oid from pg_subscription where 
 func Durable(run plan.RunID) plan.Step {
 	return plan.Step{
 		ID: "finish.durable", Title: "let apply commit synchronously from now on", On: plan.Target,
-		Why:   "what the switch relies on must be on disk; asynchronous apply confirms 200 ms late",
-		Probe: "select coalesce((select case subsynccommit when 'on' then 'done' else 'absent' end from pg_subscription where subname = " + plan.QuoteLiteral(run.Object()) + " and subdbid = (select oid from pg_database where datname = current_database())), 'subscription " + run.Object() + " is gone')",
-		Do:    plan.Action{SQL: "alter subscription " + plan.QuoteIdent(run.Object()) + " set (synchronous_commit = 'on')"},
+		Why:    "what the switch relies on must be on disk; asynchronous apply confirms 200 ms late",
+		Probe:  "select coalesce((select case subsynccommit when 'on' then 'done' else 'absent' end from pg_subscription where subname = " + plan.QuoteLiteral(run.Object()) + " and subdbid = (select oid from pg_database where datname = current_database())), 'subscription " + run.Object() + " is gone')",
+		Do:     plan.Action{SQL: "alter subscription " + plan.QuoteIdent(run.Object()) + " set (synchronous_commit = 'on')"},
+		Notice: "nothing: apply begins anew, in a moment",
 	}
 }
 
@@ -210,18 +231,22 @@ func Teardown(run plan.RunID) plan.Stage {
 		Steps: []plan.Step{
 			{
 				ID: "teardown.subscription", Title: "drop subscription " + run.Object(), On: plan.Target,
-				Probe: "select case when exists (select from pg_subscription where subname = " + literal + " and subdbid = (select oid from pg_database where datname = current_database())) then 'absent' else 'done' end",
-				Do:    plan.Action{SQL: DropSubscriptionStatement(run)},
+				Probe:  "select case when exists (select from pg_subscription where subname = " + literal + " and subdbid = (select oid from pg_database where datname = current_database())) then 'absent' else 'done' end",
+				Do:     plan.Action{SQL: DropSubscriptionStatement(run)},
+				Notice: afterRelease,
 			},
 			{
 				ID: "teardown.slot", Title: "drop replication slot " + run.Object(), On: plan.Source,
 				Probe: "select case when exists (select from pg_replication_slots where database = current_database() and (slot_name = " + literal + " or " + syncSlots(run) + ")) then 'absent' else 'done' end",
 				Do:    plan.Action{Call: CallUnslot, SQL: DropSlotStatement(run)}, ByHand: unslotByHand(run),
+				Notice: "nothing: the old server may let go of its WAL again",
 			},
 			{
 				ID: "teardown.publication", Title: "drop publication " + run.Object(), On: plan.Source,
-				Probe: "select case when exists (select from pg_publication where pubname = " + literal + ") then 'absent' else 'done' end",
-				Do:    plan.Action{SQL: "drop publication if exists " + plan.QuoteIdent(run.Object())},
+				Probe:  "select case when exists (select from pg_publication where pubname = " + literal + ") then 'absent' else 'done' end",
+				Do:     plan.Action{SQL: "drop publication if exists " + plan.QuoteIdent(run.Object())},
+				Lock:   "ACCESS EXCLUSIVE on the publication alone",
+				Notice: afterRelease,
 			},
 		},
 	}

@@ -82,10 +82,13 @@ func planCommand() *cli.Command {
 			trialFlag(),
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "text, markdown or json"},
 			&cli.StringFlag{Name: "out", Usage: "write the plan as JSON into `FILE`, for pgleap sync --plan FILE"},
+			&cli.StringFlag{Name: "diff", Usage: "say what has changed since the plan in `FILE` was read; a difference is no failure: the exit code is 0"},
 		}, outputFlags()),
 		Description: describe(`Prints the findings and every statement that will run, on which side, with its hazards. What is printed is what
-is executed: sync --plan FILE carries out exactly a saved plan, and refuses it when the servers have changed.`, `
+is executed: sync --plan FILE carries out exactly a saved plan, and refuses it when the servers have changed. With --diff the plan is not printed, but what differs from an old one:
+steps, findings, acceptance, settings, and sizes and estimates that moved by more than 20 %.`, `
 pgleap plan --format markdown > runbook.md
+pgleap plan --diff monday.json --out friday.json
 pgleap plan --out plan.json && pgleap sync --plan plan.json`, exitOK, exitUnexpected, exitUsage, exitBlocked, exitInterrupted),
 		Action: func(c *cli.Context) error {
 			s, err := newSession(c, true)
@@ -93,12 +96,20 @@ pgleap plan --out plan.json && pgleap sync --plan plan.json`, exitOK, exitUnexpe
 				return err
 			}
 			defer s.printer.Close(false)
-			return runPlan(c.Context, s, c.App.Writer, c.String("format"), c.String("out"))
+			o := planOutput{format: c.String("format"), file: c.String("out"), diff: c.String("diff")}
+			if o.diff != "" {
+				return runDiff(c.Context, s, c.App.Writer, o)
+			}
+			return runPlan(c.Context, s, c.App.Writer, o)
 		},
 	}
 }
 
-func runPlan(ctx context.Context, s *session, out io.Writer, format, file string) error {
+// planOutput is where a plan goes, and in which form.
+type planOutput struct{ format, file, diff string }
+
+func runPlan(ctx context.Context, s *session, out io.Writer, o planOutput) error {
+	format, file := o.format, o.file
 	if s.json {
 		format = "json"
 	}

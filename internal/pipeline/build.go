@@ -37,7 +37,7 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 		stages = append(stages, refresh(views))
 	}
 	cut := cutover.Stage(run, sel, sequences.ReadStatement(source.Version), o, schema.DeferredSteps(entries), cutover.CopySteps(source, target, sel, o))
-	return plan.Plan{
+	p := plan.Plan{
 		Format: plan.Format, Tool: tool, Run: run, Source: source, Target: target, Options: o,
 		Findings: plan.Check(source, target, o),
 		Stages: append(stages,
@@ -47,7 +47,14 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 			finalize(repairs),
 		),
 	}
+	return p.Estimated(sel)
 }
+
+// What production, which is the source's clients until the release, notices of a step.
+const (
+	noticeNobody = "nothing: nobody uses the target yet"
+	noticeReads  = "nothing: the catalogs are read"
+)
 
 const (
 	stepJournal plan.StepID = "schema.journal"
@@ -60,14 +67,14 @@ func definitions(run plan.RunID, source plan.Facts, roles plan.RoleStatements, e
 		Why:   "it survives the operator's machine: the same command from anywhere goes on",
 		Probe: "select case when to_regclass('pgleap.marker') is null then 'absent' else 'done' end",
 		Do:    plan.Action{SQL: journal.Definition(run, source.SystemID)},
-		Undo:  plan.Action{SQL: "drop schema if exists pgleap cascade"}, ByHand: journalByHand(run, source.SystemID),
+		Undo:  plan.Action{SQL: "drop schema if exists pgleap cascade"}, ByHand: journalByHand(run, source.SystemID), Notice: noticeNobody,
 	}}
 	steps = append(steps, roleSteps(roles)...)
 	steps = append(steps, plan.Step{
 		ID: "schema.initial", Title: "write down what the target holds before anything is made", On: plan.Target,
 		Why:      "abort puts it back",
 		Recorded: true, Do: plan.Action{Call: callInitial},
-		Undo: plan.Action{Call: callClear}, ByHand: plan.NothingByHand("pgleap writes down what abort must leave there. By hand the way back is the database itself: it is empty now, and can be dropped and made again"),
+		Undo: plan.Action{Call: callClear}, ByHand: plan.NothingByHand("pgleap writes down what abort must leave there. By hand the way back is the database itself: it is empty now, and can be dropped and made again"), Notice: noticeNobody,
 	})
 	return plan.Stage{
 		ID: plan.StageSchema, Title: "definitions on the target, without what is quicker to make after the copy", Session: schema.SessionSettings(),
@@ -96,19 +103,21 @@ func finish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o pla
 		steps = append(steps, plan.Step{
 			ID: plan.StepID("finish.analyze." + r.Name.Schema + "." + r.Name.Name), Title: "analyze " + r.Name.String(), On: plan.Target,
 			Recorded: true, Do: plan.Action{SQL: "analyze " + r.Name.String()}, Batch: "analyze", Weight: r.Bytes,
-			Hazards: []plan.Hazard{plan.HazardLoad},
+			Hazards: []plan.Hazard{plan.HazardLoad}, Table: &r.Name,
+			Lock: "SHARE UPDATE EXCLUSIVE on " + r.Name.String() + ": apply goes on", Notice: noticeNobody,
 		})
 	}
 	steps = append(steps,
 		plan.Step{
 			ID: "finish.sequences", Title: fmt.Sprintf("set %d sequences beforehand", len(sel.Sequences)), On: plan.Target,
 			Why: "at the switch only those are set that have moved since", Recorded: true,
-			Do: plan.Action{Call: callSequences}, ByHand: plan.Script(sequencesByHand(sel, o, run.Object()+"_sequences_1.sql")),
+			Do: plan.Action{Call: callSequences}, ByHand: plan.Script(sequencesByHand(sel, o, run.Object()+"_sequences_1.sql")), Notice: "nothing: the source's sequences are read",
 		},
 		plan.Step{
 			ID: stepCompare, Title: "compare the catalogs of both sides, object by object", On: plan.Target,
 			Why: "a copy can be complete while the definitions are not", Recorded: true, Except: append(schema.DeferredTriggers(entries), schema.KeptPublic(source, target)...),
 			Do: plan.Action{Call: callCompare}, ByHand: compareByHand(run), Trouble: compareTrouble,
+			Lock: "ACCESS SHARE on every table of either side, for an instant", Notice: noticeReads,
 		},
 		pgsync.Durable(run),
 	)
@@ -121,7 +130,7 @@ func release(run plan.RunID, sel plan.Selection) plan.Stage {
 	stage.Steps = append(stage.Steps, plan.Step{
 		ID: "release.sequences", Title: "look whether a sequence was called on the old server after the switch", On: plan.Target,
 		Why:      "the fence refuses writes, not nextval: who fetches values ahead of the writes would get one twice; --sequence-margin leaves a gap for them",
-		Recorded: true, Do: plan.Action{Call: callLateSequences}, ByHand: lateByHand(run, sel), Trouble: lateTrouble,
+		Recorded: true, Do: plan.Action{Call: callLateSequences}, ByHand: lateByHand(run, sel), Trouble: lateTrouble, Notice: noticeReads,
 	})
 	return stage
 }

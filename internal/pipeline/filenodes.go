@@ -33,7 +33,7 @@ func withFilenodes(run plan.RunID, v pgver.Version, stage plan.Stage) plan.Stage
 			steps = append(steps, plan.Step{
 				ID: stepFilenodes, Title: "remember the file of every published table", On: plan.Source, Recorded: true,
 				Why: "this server does not publish TRUNCATE: the truncated rows would stay on the target. Cutover refuses when a table has another file",
-				Do:  plan.Action{Call: callFilenodes, SQL: filenodesStatement(run)}, ByHand: filenodesByHand(run),
+				Do:  plan.Action{Call: callFilenodes, SQL: filenodesStatement(run)}, ByHand: filenodesByHand(run), Notice: noticeReads,
 			})
 		}
 		steps = append(steps, s)

@@ -49,7 +49,7 @@ func standin(ctx context.Context, faults []string, verb string) error {
 	case "check":
 		return json.NewEncoder(os.Stdout).Encode(map[string]any{"findings": []plan.Finding{}, "checks": 1})
 	case "plan":
-		return json.NewEncoder(os.Stdout).Encode(plan.Plan{})
+		return json.NewEncoder(os.Stdout).Encode(plan.Plan{Format: plan.Format})
 	case "sync":
 		if has("password") {
 			fmt.Fprintln(os.Stderr, "connecting with", os.Getenv("PGLEAP_SOURCE"))

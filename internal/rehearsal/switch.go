@@ -41,6 +41,9 @@ func (w *walk) switchOver(ctx context.Context) error {
 	if w.released == nil {
 		return errors.New("cutover ended well but never said that the target may be written")
 	}
+	if ms, ok := w.verdict.Switch.Parts["stall_ms"]; ok {
+		w.measured(ComparesStall, ms/1000)
+	}
 	w.phase("cutover", start, "old server stopped at "+w.verdict.Switch.FenceLSN)
 	return nil
 }

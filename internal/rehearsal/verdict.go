@@ -22,6 +22,7 @@ type Verdict struct {
 	Seconds    float64       `json:"seconds"`
 	Budget     Budget        `json:"budget"`
 	Phases     []Phase       `json:"phases"`
+	Estimates  []Comparison  `json:"estimates,omitempty"` // of the plan, beside what was measured
 	Switch     SwitchSummary `json:"switch"`
 	Ledger     LedgerSummary `json:"ledger"`
 	Assertions []Assertion   `json:"assertions"`
@@ -121,6 +122,9 @@ func (v Verdict) WriteText(w io.Writer) error {
 	fmt.Fprintf(&b, "pgleap rehearse  %s → %s   %s   seed %d   %d clients, %g tx/s open loop\n", v.From, v.To, v.Scenario, v.Seed, v.Clients, v.Rate)
 	for _, p := range v.Phases {
 		fmt.Fprintf(&b, "%-11s%-52s %8.1f s\n", p.Name, p.Detail, p.Seconds)
+	}
+	for i, c := range v.Estimates {
+		fmt.Fprintf(&b, "%-11s%s\n", map[bool]string{true: "estimates"}[i == 0], c)
 	}
 	s, l := v.Switch, v.Ledger
 	if s.FenceLSN != "" {

@@ -19,6 +19,9 @@ func sample() Verdict {
 		From: "13.23", To: "18.4", Scenario: "shop", Seed: 42, Clients: 16, Readers: 2, Rate: 500, Seconds: 61.25,
 		Budget: Budget{WriteStall: time.Second}, Report: "out",
 		Phases: []Phase{{"check", "16 checks: 2 warn, 0 block", 0.3}, {"sync", "2044 transactions acknowledged meanwhile", 10.6}, {"cutover", "old server stopped at 0/5A3C9D8", 0.4}},
+		Estimates: []Comparison{
+			{ComparesCopy, "seconds", 12, 10, "1 GB at 91 MB/s"}, {ComparesIndex, "seconds", 0.75, 1.5, ""}, {ComparesWAL, "bytes", 0, 22 << 20, "not known"},
+		},
 		Switch: SwitchSummary{
 			FenceLSN: "0/5A3C9D8", Parts: map[string]float64{"lock_ms": 1.5, "drain_ms": 4, "stall_ms": 12.5}, HarnessMS: 1.2,
 			StallMS: 17, ReadsMS: 11, Attempts: 6, Outside: Latencies{9000, 1.2, 3, 9, 40}, Inside: Latencies{8, 6, 14, 16, 16.5}, ReadInside: Latencies{1, 2, 2, 2, 2},

@@ -57,7 +57,7 @@ func (w *walk) run(ctx context.Context) error {
 	defer func() { stop(); w.load.end() }()
 	w.load.begin(w.loadCtx)
 
-	for _, step := range []func(context.Context) error{w.sync, w.switchOver, w.settle, w.finalize} {
+	for _, step := range []func(context.Context) error{w.plan, w.sync, w.switchOver, w.settle, w.finalize} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -143,11 +143,7 @@ func (w *walk) check(ctx context.Context) error {
 			return r.Err()
 		}
 	}
-	r, err := w.stage.Tool(ctx, "plan", "--json")
-	if err != nil {
-		return err
-	}
-	return r.Err()
+	return nil
 }
 
 // grant carries out the statements of the findings about privileges, on the side they name.
@@ -175,11 +171,23 @@ func (w *walk) grant(ctx context.Context, findings []plan.Finding) (done bool, e
 // sync runs to ready, under load. The oracle comes after it: sync must find its slots free.
 func (w *walk) sync(ctx context.Context) error {
 	start := time.Now()
+	session, err := w.stage.Source.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
 	secrets := w.stage.watchSecrets(ctx, 5*time.Millisecond)
-	_, killed, err := w.stage.must(ctx, nil, "sync", "--json")
+	watch := &stopwatch{source: session}
+	_, killed, err := w.stage.must(ctx, watch.event(ctx), "sync", "--json")
 	w.verdict.Switch.Killed += killed
 	if err := w.endSecrets(secrets, err); err != nil {
 		return err
+	}
+	if watch.err != nil {
+		return watch.err
+	}
+	if killed == 0 { // a run in two parts has no time of its own
+		w.compare(watch)
 	}
 	w.phase("sync", start, fmt.Sprintf("%d transactions acknowledged meanwhile", w.load.count()))
 	if w.oracle, err = newOracle(ctx, w.stage.Source); err != nil {

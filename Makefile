@@ -1,4 +1,4 @@
-.PHONY: build servers test short lint rehearse bench golden
+.PHONY: build servers test docs lint rehearse bench
 
 build:            ## the binary, in bin/
 	go build -o bin/pgleap ./cmd/pgleap
@@ -8,6 +8,9 @@ servers:          ## server programs of every major 10 to 18, and pg_dump 18, in
 
 test: servers     ## everything, on real servers of every major
 	go test -timeout 40m ./...
+
+docs:             ## docs/checks.md, from the table of checks
+	go test ./cmd/pgleap -run 'TestChecksDocument' -update
 
 lint:             ## formatting, vet, staticcheck
 	test -z "$$(go tool gofumpt -l .)"

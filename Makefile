@@ -9,6 +9,9 @@ servers:          ## server programs of every major 10 to 18, and pg_dump 18, in
 test: servers     ## everything, on real servers of every major
 	go test -timeout 40m ./...
 
+docs:             ## docs/checks.md, from the table of checks
+	go test ./cmd/pgleap -run 'TestChecksDocument' -update
+
 lint:             ## formatting, vet, staticcheck
 	test -z "$$(go tool gofumpt -l .)"
 	go vet ./...

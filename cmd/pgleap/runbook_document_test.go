@@ -17,7 +17,7 @@ import (
 	"pgleap/testdata"
 )
 
-var updateRunbook = flag.Bool("update", false, "write docs/runbook-shop-13-18.md anew (make runbook)")
+var updateDocs = flag.Bool("update", false, "write the generated documents anew (make docs, make runbook)")
 
 // TestRunbookDocument makes the runbook of shop, 13 to 18, and holds the example in docs current. What differs from
 // run to run is replaced by what a reader expects of an example; of sizes and durations only the places count.
@@ -27,7 +27,7 @@ func TestRunbookDocument(t *testing.T) {
 	text := u.run(exitOK, "plan", "--format", "markdown").stdout
 	text = asExample(t, u, text)
 	file := filepath.Join("..", "..", "docs", "runbook-shop-13-18.md")
-	if *updateRunbook {
+	if *updateDocs {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -99,13 +99,13 @@ func checkLocks(in input) []Finding {
 	}
 	prepared, _ := setting(in.source, "max_prepared_transactions")
 	tables := len(in.selection.Fenced())
-	room, need := perTransaction*(connections+prepared), 2*tables
-	if need <= room*9/10 { // the last tenth is for everybody else
+	room, need := perTransaction*(connections+prepared), 2*tables+len(in.selection.Sequences) // those are read in the switch, at once
+	if need <= room*9/10 {                                                                    // the last tenth is for everybody else
 		return nil
 	}
 	to := need*10/9/(connections+prepared) + 1
 	return []Finding{raise(Source, "max_locks_per_transaction", to, fmt.Sprintf(
-		"the fence locks %d tables in one transaction, and the source has room for about %d locks\nthe switch would fail with \"out of shared memory\"", tables, room))}
+		"the fence locks %d tables in one transaction, the switch reads %d sequences, and the source has room for about %d locks\nthe switch would fail with \"out of shared memory\"", tables, len(in.selection.Sequences), room))}
 }
 
 func checkPrepared(in input) []Finding {

@@ -1,6 +1,10 @@
 package catalog
 
 import (
+	"cmp"
+	"slices"
+	"strings"
+
 	"pgleap/internal/pgver"
 	"pgleap/plan"
 )
@@ -42,22 +46,38 @@ func (r *reader) concurrentMatViews() (err error) {
 	return err
 }
 
+// sequencesAtOnce bounds how many sequences one statement holds its locks on.
+const sequencesAtOnce = 500
+
 func (r *reader) sequencePositions() error {
-	rows, err := query[struct {
-		Schema, Name, TableSchema, TableName, Column, ColumnType string
-		Readable, Busy                                           bool
-		Last                                                     *int64
-	}](r, "definitions_sequences")
-	for _, s := range rows {
-		p := plan.SequencePosition{
-			Name: plan.Name{Schema: s.Schema, Name: s.Name}, Last: s.Last, Unreadable: !s.Readable, Busy: s.Busy, Column: s.Column, ColumnType: s.ColumnType,
+	for after := int64(0); ; {
+		rows, err := query[struct {
+			OID                                                      int64
+			Schema, Name, TableSchema, TableName, Column, ColumnType string
+			Readable, Busy                                           bool
+			Last                                                     *int64
+		}](r, "definitions_sequences", after, sequencesAtOnce)
+		if err != nil {
+			return err
 		}
-		if s.TableName != "" {
-			p.Table = &plan.Name{Schema: s.TableSchema, Name: s.TableName}
+		for _, s := range rows {
+			p := plan.SequencePosition{
+				Name: plan.Name{Schema: s.Schema, Name: s.Name}, Last: s.Last, Unreadable: !s.Readable, Busy: s.Busy, Column: s.Column, ColumnType: s.ColumnType,
+			}
+			if s.TableName != "" {
+				p.Table = &plan.Name{Schema: s.TableSchema, Name: s.TableName}
+			}
+			r.facts.Definitions.SequencePositions = append(r.facts.Definitions.SequencePositions, p)
+			after = s.OID
 		}
-		r.facts.Definitions.SequencePositions = append(r.facts.Definitions.SequencePositions, p)
+		if len(rows) < sequencesAtOnce {
+			break
+		}
 	}
-	return err
+	slices.SortFunc(r.facts.Definitions.SequencePositions, func(a, b plan.SequencePosition) int {
+		return cmp.Or(strings.Compare(a.Name.Schema, b.Name.Schema), strings.Compare(a.Name.Name, b.Name.Name))
+	})
+	return nil
 }
 
 func (r *reader) timePartitions() error {

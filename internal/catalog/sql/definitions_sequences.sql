@@ -1,5 +1,6 @@
 -- Where the sequences stand. The position is null for one that was never called, for one that we may not read,
 -- and for one on which somebody holds, or waits for, a lock that ours (ROW EXCLUSIVE until 17) would wait for.
+-- Some at a time: each keeps a lock until its statement ends, and the server's table of locks is small.
 with busy as (
     select l.relation
       from pg_locks l
@@ -12,9 +13,11 @@ with busy as (
       from pg_class c
       join pg_namespace n on n.oid = c.relnamespace
      where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pgleap')
-       and c.relkind = 'S' and c.relpersistence <> 't'
+       and c.relkind = 'S' and c.relpersistence <> 't' and c.oid::int8 > $1
+     order by c.oid
+     limit $2
 )
-select s.nspname::text as schema, s.relname::text as name, s.readable, s.busy,
+select s.oid::int8 as oid, s.nspname::text as schema, s.relname::text as name, s.readable, s.busy,
        case when s.readable and not s.busy then {{position}} end as last,
        coalesce(n.nspname::text, '') as table_schema, coalesce(t.relname::text, '') as table_name,
        coalesce(a.attname::text, '') as column, coalesce(format_type(coalesce(nullif(y.typbasetype, 0), y.oid), null), '') as column_type
@@ -26,4 +29,4 @@ select s.nspname::text as schema, s.relname::text as name, s.readable, s.busy,
   left join pg_namespace n on n.oid = t.relnamespace
   left join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
   left join pg_type y on y.oid = a.atttypid
- order by s.nspname::text collate "C", s.relname::text collate "C"
+ order by s.oid

@@ -47,7 +47,7 @@ func (r *reader) concurrentMatViews() (err error) {
 }
 
 // sequencesAtOnce bounds how many sequences one statement holds its locks on.
-const sequencesAtOnce = 500
+const sequencesAtOnce = 1000
 
 func (r *reader) sequencePositions() error {
 	for after := int64(0); ; {

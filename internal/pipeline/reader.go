@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -25,7 +26,11 @@ type reader struct {
 	program schema.Program
 	findErr error // why there is no pg_dump
 
-	sourceRead, targetRead, found, dumped chan struct{} // closed when each is there
+	// For the trial load: what of the definitions is loaded, nil for all of it, and what the source has of that.
+	sample  *schema.Sample
+	objects []catalog.Object
+
+	sourceRead, targetRead, found, dumped, objectsRead chan struct{} // closed when each is there
 }
 
 func (r *reader) read(ctx context.Context) (Reading, error) {
@@ -47,6 +52,7 @@ func (r *reader) read(ctx context.Context) (Reading, error) {
 	group.Go(func() error { return r.readSource(inner) })
 	group.Go(func() error { return r.readTarget(inner) })
 	group.Go(func() error { return r.dump(inner) })
+	group.Go(func() error { return r.readObjects(inner, reason) })
 	group.Go(func() (err error) {
 		trial, reach, err = r.tryOut(inner, reason)
 		return err
@@ -62,7 +68,9 @@ func (r *reader) read(ctx context.Context) (Reading, error) {
 
 // open opens a reading session on each side.
 func (r *reader) open(ctx context.Context) error {
-	r.sourceRead, r.targetRead, r.found, r.dumped = make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
+	for _, ready := range []*chan struct{}{&r.sourceRead, &r.targetRead, &r.found, &r.dumped, &r.objectsRead} {
+		*ready = make(chan struct{})
+	}
 	options := pg.Options{Verb: r.Verb, ReadOnly: true, Log: r.Log}
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
@@ -145,9 +153,40 @@ func (r *reader) dump(ctx context.Context) error {
 	d, err := schema.Dump(ctx, r.program, r.Source, sel)
 	if err == nil {
 		r.reading.definitions = &d
+		if r.TrialLoad == TrialAuto && (len(d.Entries) > autoStatements || schema.CountStatements(d.Entries) > autoStatements) {
+			sample := schema.SampleOf(d.Entries)
+			r.sample = &sample
+		}
 	}
 	r.reading.dumpErr = err
 	return ctx.Err()
+}
+
+// readObjects reads the objects of the source that a trial load will be compared with, on a session of its own: it
+// need not wait for the facts.
+func (r *reader) readObjects(ctx context.Context, reason plan.NotTried) error {
+	if err := await(ctx, r.dumped); err != nil || !r.trying() || reason != "" || r.reading.definitions == nil {
+		return err
+	}
+	s, err := pg.OpenSource(ctx, r.Source, pg.Options{Verb: r.Verb, ReadOnly: true, Log: r.Log})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if r.objects, err = r.objectsOn(ctx, s); err != nil {
+		return fmt.Errorf("read the source: %w", err)
+	}
+	close(r.objectsRead)
+	return nil
+}
+
+// objectsOn reads what is compared on one side.
+func (r *reader) objectsOn(ctx context.Context, q pg.Querier) ([]catalog.Object, error) {
+	if r.sample == nil {
+		return catalog.Objects(ctx, q)
+	}
+	all, err := catalog.ObjectsOf(ctx, q, r.sample.Relations())
+	return slices.DeleteFunc(all, func(o catalog.Object) bool { return !r.sample.Has(o) }), err
 }
 
 func await(ctx context.Context, ready <-chan struct{}) error {

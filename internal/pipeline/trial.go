@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"pgleap/internal/catalog"
 	"pgleap/internal/pg"
 	"pgleap/plan"
 	"pgleap/schema"
@@ -122,8 +121,13 @@ func (r *reader) load(ctx context.Context, s *scratch) (*plan.TrialFacts, error)
 	case err != nil || r.reading.definitions == nil || r.reading.begun():
 		return &plan.TrialFacts{NotTried: plan.NotTriedBlocked}, nil
 	}
-	l := trialLoad{reader: r, scratch: s, sel: sel, entries: schema.Unprivileged(r.reading.definitions.Entries, r.reading.Target, plan.Lodgers(r.reading.Source, sel))}
-	facts := &plan.TrialFacts{Objects: len(l.entries)}
+	all := r.reading.definitions.Entries
+	facts := &plan.TrialFacts{Objects: len(all)}
+	if r.sample != nil {
+		all = r.sample.Entries
+	}
+	facts.Loaded = len(all)
+	l := trialLoad{reader: r, scratch: s, sel: sel, entries: schema.Unprivileged(all, r.reading.Target, plan.Lodgers(r.reading.Source, sel))}
 	if err := l.run(ctx, facts); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -139,16 +143,10 @@ type trialLoad struct {
 	scratch  *scratch
 	sel      plan.Selection
 	entries  []schema.Entry
-	sample   *schema.Sample // nil: everything
 	sessions []*pg.Target
 }
 
 func (l *trialLoad) run(ctx context.Context, facts *plan.TrialFacts) error {
-	if l.TrialLoad == TrialAuto && (len(l.entries) > autoStatements || schema.CountStatements(l.entries) > autoStatements) {
-		sample := schema.SampleOf(l.entries)
-		l.sample, l.entries = &sample, sample.Entries
-	}
-	facts.Loaded = len(l.entries)
 	defer func() {
 		for _, t := range l.sessions {
 			t.Close()
@@ -158,25 +156,20 @@ func (l *trialLoad) run(ctx context.Context, facts *plan.TrialFacts) error {
 		return err
 	}
 	missing := l.missingRoles()
-	var refused []schema.Refusal
-	var source, target []catalog.Object
-	group, inner := errgroup.WithContext(ctx)
-	group.Go(func() (err error) {
-		source, err = l.objects(inner, l.source)
+	refused, err := schema.Try(ctx, l.sessions, l.entries, l.matviews(), missing)
+	if err != nil {
 		return err
-	})
-	group.Go(func() (err error) {
-		if refused, err = schema.Try(inner, l.sessions, l.entries, l.matviews(), missing); err == nil {
-			target, err = l.objects(inner, l.sessions[0])
-		}
+	}
+	target, err := l.objectsOn(ctx, l.sessions[0])
+	if err != nil {
 		return err
-	})
-	if err := group.Wait(); err != nil {
+	}
+	if err := await(ctx, l.objectsRead); err != nil {
 		return err
 	}
 	l.point("trial.loaded")
 	facts.Failures = failures(refused)
-	facts.Differences = differences(schema.Unexplained(schema.Compare(source, target, l.sel, schema.KeptPublic(l.reading.Source, l.reading.Target)...), refused, missing))
+	facts.Differences = differences(schema.Unexplained(schema.Compare(l.objects, target, l.sel, schema.KeptPublic(l.reading.Source, l.reading.Target)...), refused, missing))
 	rates, err := l.measure(ctx, l.reading.Source, l.sessions[0])
 	if err != nil {
 		l.Log.Warn("speeds could not be measured: " + l.redact(pg.Message(err)))
@@ -199,15 +192,6 @@ func (l *trialLoad) open(ctx context.Context) error {
 		l.sessions = append(l.sessions, t)
 	}
 	return l.scratch.likeTarget(ctx, l.sessions[0])
-}
-
-// objects reads what is to be compared.
-func (l *trialLoad) objects(ctx context.Context, q pg.Querier) ([]catalog.Object, error) {
-	if l.sample == nil {
-		return catalog.Objects(ctx, q)
-	}
-	all, err := catalog.ObjectsOf(ctx, q, l.sample.Relations())
-	return slices.DeleteFunc(all, func(o catalog.Object) bool { return !l.sample.Has(o) }), err
 }
 
 // matviews are those of the load.

@@ -6,16 +6,17 @@ with busy as (
       from pg_locks l
      where l.locktype = 'relation' and l.mode in ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
        and l.database = (select oid from pg_database where datname = current_database())
-), sequence as (
-    select c.oid, n.nspname, c.relname,
-           has_sequence_privilege(c.oid, 'select') as readable,
-           c.oid in (select relation from busy) as busy
+), part as (
+    select c.oid, n.nspname, c.relname
       from pg_class c
       join pg_namespace n on n.oid = c.relnamespace
      where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pgleap')
        and c.relkind = 'S' and c.relpersistence <> 't' and c.oid::int8 > $1
      order by c.oid
      limit $2
+), sequence as (
+    select c.oid, c.nspname, c.relname, has_sequence_privilege(c.oid, 'select') as readable, c.oid in (select relation from busy) as busy
+      from part c
 )
 select s.oid::int8 as oid, s.nspname::text as schema, s.relname::text as name, s.readable, s.busy,
        case when s.readable and not s.busy then {{position}} end as last,

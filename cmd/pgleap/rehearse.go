@@ -34,6 +34,7 @@ func rehearseCommand() *cli.Command {
 			&cli.DurationFlag{Name: "write-stall", Value: time.Second, Usage: "the longest time without an acknowledged write that passes"},
 			&cli.Int64Flag{Name: "sequence-margin", Usage: "given to cutover; over 0, some clients take sequence values ahead of their writes"},
 			&cli.StringFlag{Name: "role", Value: "superuser", Usage: "connect as a superuser, or with only what check names as a role that is bare, documented or what a service gives (docs/privileges.md)"},
+			&cli.StringSliceFlag{Name: "with", Usage: "a `FLAG` for the upgrade itself (check, plan and sync), such as --set-replica-identity; repeated"},
 			&cli.StringFlag{Name: "report", Usage: "`FOLDER` for verdict.json, junit.xml, the ledger and the logs"},
 			&cli.BoolFlag{Name: "keep", Usage: "leave the servers running until interrupted"},
 			&cli.BoolFlag{Name: "json", Usage: "the verdict as JSON on stdout"},
@@ -62,7 +63,7 @@ func rehearsalConfig(c *cli.Context) (rehearsal.Config, error) {
 		From: c.Int("from"), To: c.Int("to"), Folder: c.String("servers"), Scenario: c.String("scenario"), Scale: c.Int("scale"),
 		Rate: c.Float64("rate"), Clients: c.Int("clients"), Duration: c.Duration("duration"), Seed: c.Int64("seed"),
 		Budget: rehearsal.Budget{WriteStall: c.Duration("write-stall")}, Report: c.String("report"), Keep: c.Bool("keep"),
-		Role: rehearsal.Role(c.String("role")), Margin: c.Int64("sequence-margin"), Tool: []string{self},
+		Role: rehearsal.Role(c.String("role")), Margin: c.Int64("sequence-margin"), Tool: []string{self}, With: c.StringSlice("with"),
 		Out: func(line string) { fmt.Fprintln(os.Stderr, line) },
 	}
 	if c.IsSet("source") || c.IsSet("target") {

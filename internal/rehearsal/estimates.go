@@ -64,11 +64,14 @@ func (v Verdict) Comparison(of string) Comparison {
 	return Comparison{Of: of}
 }
 
+// with adds the flags that check, plan and sync are to have.
+func (w *walk) with(args ...string) []string { return append(args, w.config.With...) }
+
 // plan makes the plan under the load that sync will have, too: what is measured for the estimates is then
 // what there is.
 func (w *walk) plan(ctx context.Context) error {
 	secrets := w.stage.watchSecrets(ctx, 5*time.Millisecond)
-	r, err := w.stage.Tool(ctx, "plan", "--json")
+	r, err := w.stage.Tool(ctx, w.with("plan", "--json")...)
 	if err == nil {
 		err = r.Err()
 	}

@@ -41,6 +41,7 @@ type Config struct {
 
 	Tool    []string // the command that runs pgleap; needed
 	ToolEnv []string // further environment for it
+	With    []string // flags for its check, plan and sync, such as --set-replica-identity
 
 	Role   Role  // as whom the tool connects; a superuser when empty
 	Margin int64 // given with --sequence-margin; over 0, some clients call nextval ahead of their writes

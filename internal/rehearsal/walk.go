@@ -117,7 +117,7 @@ type checkDocument struct {
 func (w *walk) check(ctx context.Context) error {
 	start := time.Now()
 	for round := 0; ; round++ {
-		r, err := w.stage.Tool(ctx, "check", "--json")
+		r, err := w.stage.Tool(ctx, w.with("check", "--json")...)
 		if err != nil {
 			return err
 		}
@@ -178,7 +178,7 @@ func (w *walk) sync(ctx context.Context) error {
 	defer session.Close()
 	secrets := w.stage.watchSecrets(ctx, 5*time.Millisecond)
 	watch := &stopwatch{source: session}
-	_, killed, err := w.stage.must(ctx, watch.event(ctx), "sync", "--json")
+	_, killed, err := w.stage.must(ctx, watch.event(ctx), w.with("sync", "--json")...)
 	w.verdict.Switch.Killed += killed
 	if err := w.endSecrets(secrets, err); err != nil {
 		return err

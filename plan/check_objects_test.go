@@ -83,7 +83,7 @@ var objectCases = map[string][]checkCase{
 		{"a view that is left out too", func(s, _ *Facts, o *Options) {
 			s.Relations = append(s.Relations, Relation{Name: Name{"public", "v"}, Kind: "v", Uses: []Name{{"public", "a"}}})
 			o.ExcludeTables = []string{"a", "v"}
-		}, "", "", ""},
+		}, Info, "1 table left out on purpose: public.a", ""},
 	},
 	"selection-fks": {
 		{"leaves", func(s, _ *Facts, o *Options) { fk(s, "a", "b"); o.ExcludeTables = []string{"b"} }, Blocker, "foreign key k of public.a points to public.b, which is left out", ""},

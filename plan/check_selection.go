@@ -32,7 +32,29 @@ func checkSelection(in input) []Finding {
 			Fix:     "leave --all-tables out, or select everything",
 		}}
 	}
-	return viewsWithoutTables(in)
+	return append(viewsWithoutTables(in), leftOutOnPurpose(in)...)
+}
+
+// leftOutOnPurpose says in the plan what the operator's selection leaves behind.
+func leftOutOnPurpose(in input) []Finding {
+	kept := map[Name]bool{}
+	for _, n := range in.selection.Excluded {
+		kept[n] = true
+	}
+	var tables []string
+	for _, r := range in.source.Relations {
+		if (r.IsTable() || r.Kind == "p") && (kept[r.Name] || slices.Contains(in.selection.Schemas, r.Name.Schema)) {
+			tables = append(tables, said(r.Name))
+		}
+	}
+	if len(tables) == 0 {
+		return nil
+	}
+	return []Finding{{
+		Severity: Info, On: Source,
+		Problem: fmt.Sprintf("%s left out on purpose: %s\nneither their definitions nor their rows are on the new server; the old server does not fence them", plural(len(tables), "table"), firstFive(tables)),
+		Fix:     "see that nobody needs them on the new server",
+	}}
 }
 
 // viewsWithoutTables finds views that are kept while something they read is left out.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,11 +47,14 @@ func TestBudget(t *testing.T) {
 		})
 	}
 	t.Run("a drain that stands still", func(t *testing.T) {
-		blocker := connect(t, u.targetURI)
-		pid := blocker.run("begin; lock table pgleap.marker in exclusive mode; select pg_backend_pid()") // nothing comes for it before the gate is passed
 		w := startWriter(t, u.sourceURI, "insert into customers (name) values ('drain')")
 		w.served()
-		o := u.start(nil, "cutover", "--json", "--confirm", u.name, "--max-write-stall", budget.String()).wait().exits(exitNotSwitched)
+		p := u.start([]string{stopAt + "=switch.prepared"}, "cutover", "--json", "--confirm", u.name, "--max-write-stall", budget.String())
+		awaitStopped(t, p)
+		blocker := connect(t, u.targetURI) // behind the gate, which would have refused
+		pid := blocker.run("begin; lock table pgleap.marker in exclusive mode; select pg_backend_pid()")
+		p.signal(syscall.SIGCONT)
+		o := p.wait().exits(exitNotSwitched)
 		o.says("not complete within 1 s (--max-write-stall)", "wait for the marker", "the source is writable again", "pid "+pid)
 		undone := find(t, o.events(), plan.EventResult).Time
 		w.servedAfter(undone)

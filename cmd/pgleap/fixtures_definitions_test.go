@@ -93,6 +93,6 @@ func TestFixtureSearchPathFunctions(t *testing.T) {
 		u.source.run(f.SQL)
 	}
 	silentOf(t, u.findings("search-path-functions"))
-	u.run(exitOK, "sync", "--trial-load", "none")
+	u.run(exitOK, "sync")
 	u.target.is("1", "select count(*) from t")
 }

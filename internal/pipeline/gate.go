@@ -154,7 +154,7 @@ join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
 }
 
 // cheapChecks are made again at every gate: they tell of what would be lost, or would stop apply.
-var cheapChecks = []string{"selection", "selection-fks", "prepared-transactions", "replica-identity", "identity-full", "large-objects", "unlogged-tables", "sequences", "removed-features", "extension-data", "foreign-slots"}
+var cheapChecks = []string{"selection", "selection-fks", "prepared-transactions", "long-transactions", "replica-identity", "identity-full", "large-objects", "unlogged-tables", "sequences", "removed-features", "extension-data", "foreign-slots"}
 
 // recheck judges the source as it is now. What was a warning when the run was begun is not told again.
 func (r *run) recheck(ctx context.Context) error {

@@ -24,7 +24,7 @@ func checkReplicaIdentity(in input) []Finding {
 		if f.SQL != "" {
 			f.Fix += "; pgleap sync --set-replica-identity does it, and puts it back"
 		}
-		f.Fix = copyInstead(in, r) + f.Fix
+		f.Fix = copyInstead(in, r) + strings.TrimPrefix(f.Fix, "or ")
 		out = append(out, f)
 	}
 	return append(out, copiedTables(in)...)
@@ -82,7 +82,7 @@ func identityFix(in input, r Relation) (fix, sql string) {
 	case !fullServes(in.source.Version, r):
 		return "add a primary key or a unique index over NOT NULL columns that are not generated", ""
 	}
-	return "or add a primary key: with full " + fullCost(in, r), alter + "full;"
+	return "add a primary key; with full " + fullCost(in, r), alter + "full;"
 }
 
 func anyGenerated(r Relation) bool {

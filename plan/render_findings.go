@@ -117,6 +117,9 @@ func problemLines(f Finding) (string, []string) {
 // fixLines gives the statements to paste first and the sentence behind them.
 func fixLines(f Finding) []string {
 	sql, fix := strings.TrimSpace(f.SQL), OneLine(strings.TrimSpace(f.Fix))
+	if sql != "" && fix != "" && f.On != "" {
+		fix = "on the " + string(f.On) + "; " + fix
+	}
 	switch {
 	case sql == "" && fix == "":
 		return nil

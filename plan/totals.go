@@ -54,6 +54,10 @@ func (e *estimator) totals(p Plan) Totals {
 	}
 	t.Analyze = Estimate{Seconds: analyses.seconds, Basis: plural(analyses.n, "table") + "; " + e.jobsBasis()}
 	t.Stall = e.stall()
+	if copies := CopyEstimateOf(p.Source, e.selection, p.Options).Seconds(); copies > 0 {
+		t.Stall.Seconds += copies
+		t.Stall.Basis = fmt.Sprintf("%s for what is copied in the switch; ", humanSeconds(copies)) + t.Stall.Basis
+	}
 	e.wal(&t, p.Source.Cluster)
 	return t
 }

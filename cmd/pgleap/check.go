@@ -52,8 +52,12 @@ func runCheck(ctx context.Context, s *session, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	findings := plan.Check(r.Source, r.Target, s.Options)
-	if _, err := plan.Select(r.Source, s.Options); err != nil {
+	options := r.OptionsFor(s.Options)
+	if r.Begun != nil && !s.json {
+		s.printer.Event(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf("run %s has begun: judged with the options that it was begun with", s.Run)})
+	}
+	findings := plan.Check(r.Source, r.Target, options)
+	if _, err := plan.Select(r.Source, options); err != nil {
 		return &plan.Failure{Kind: plan.KindUsage, Err: err}
 	}
 	var blocked error

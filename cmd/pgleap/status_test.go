@@ -167,5 +167,5 @@ func TestAcceptedWarnings(t *testing.T) {
 	u.run(exitUsage, "check", "--accept", "nothing").says("--accept nothing: there is no such check")
 	u.run(exitOK, "sync", "--accept", "unlogged-tables")
 	u.target.is("unlogged-tables|true", `select f->>'check', f->>'accepted' from pgleap.run, jsonb_array_elements(plan::jsonb->'findings') f where f->>'check' = 'unlogged-tables'`)
-	u.run(exitOK, "cutover", "--confirm", u.name).says("warnings that were accepted when the run was begun:", "unlogged-tables: public.cache")
+	u.run(exitOK, "cutover", "--confirm", u.name).says("warning, accepted: unlogged-tables: public.cache")
 }

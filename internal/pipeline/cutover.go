@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"pgleap/cutover"
@@ -64,23 +65,25 @@ func Cutover(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	r.tellAccepted()
+	r.tellWarnings()
 	r.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf("point the clients at %s. The old server stays fenced: who writes to it gets SQLSTATE 25006. pgleap finalize, when nobody needs it any more", r.Target)})
 	return nil
 }
 
-// tellAccepted repeats, at the end of it all, what the operator accepted at its beginning.
-func (r *run) tellAccepted() {
-	var accepted []plan.Finding
+// tellWarnings repeats the warnings that the run was begun with: nothing is lost in silence, whether somebody
+// accepted it or nobody read it.
+func (r *run) tellWarnings() {
 	for _, f := range r.plan.Findings {
-		if f.Accepted {
-			accepted = append(accepted, f)
+		if f.Severity != plan.Warning {
+			continue
 		}
-	}
-	if len(accepted) > 0 {
+		word := "warning, which nobody accepted: "
+		if f.Accepted {
+			word = "warning, accepted: "
+		}
 		r.emit(plan.Event{
-			Kind: plan.EventNote, Data: map[string]any{"accepted": accepted},
-			Message: fmt.Sprintf("warnings that were accepted when the run was begun:%s", listed(accepted, findingLine)),
+			Kind: plan.EventNote, Data: map[string]any{"check": f.Check, "accepted": f.Accepted},
+			Message: word + plan.OneLine(f.Check+": "+strings.ReplaceAll(f.Problem, "\n", "; ")),
 		})
 	}
 }

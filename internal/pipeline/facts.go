@@ -15,6 +15,17 @@ type Reading struct {
 	Source, Target plan.Facts
 	definitions    *schema.Definitions // nil where they were not asked for, or could not be read
 	dumpErr        error
+
+	// Begun are the options of the run, where it has begun: whatever else is given comes too late.
+	Begun *plan.Options
+}
+
+// OptionsFor returns what the findings are to be judged with.
+func (r Reading) OptionsFor(given plan.Options) plan.Options {
+	if r.Begun != nil {
+		return *r.Begun
+	}
+	return given
 }
 
 // Read reads the facts of both servers, and with TrialLoad set loads the definitions for trial. It changes nothing

@@ -23,6 +23,9 @@ const gateWait = 2 * time.Minute
 
 // gate refuses a switch that cannot succeed, or would lose something, before anybody has to wait for it.
 func (r *run) gate(ctx context.Context) error {
+	if _, err := pgsync.ReadLag(ctx, r.source, r.Run); err != nil { // without its slot nothing else is worth judging
+		return err
+	}
 	if err := r.checkAgain(ctx); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pgleap/internal/catalog"
+	"pgleap/internal/journal"
 	"pgleap/internal/pg"
 	"pgleap/plan"
 	"pgleap/schema"
@@ -62,6 +63,12 @@ func (r *reader) read(ctx context.Context) (Reading, error) {
 	r.reading.Source.PgDump = &plan.PgDump{Command: strings.Join(r.program.Command, " "), Major: r.program.Major, Version: r.program.Version}
 	if r.findErr != nil {
 		r.reading.Source.PgDump = &plan.PgDump{Error: r.findErr.Error()}
+	}
+	if err == nil && r.reading.begun() {
+		known, loadErr := journal.On(r.target, r.Run).Load(ctx)
+		if loadErr == nil && known != nil {
+			r.reading.Begun = &known.Plan.Options
+		}
 	}
 	return r.reading, err
 }

@@ -78,6 +78,8 @@ func (s Status) Next() string {
 		return "pgleap abort"
 	case !s.Known:
 		return "pgleap sync"
+	case s.Level == Critical || slices.ContainsFunc(s.Problems, func(p Problem) bool { return p.Check == "drift" }):
+		return "mend what is wrong first"
 	case s.Fenced && state[plan.StageTeardown] != "done":
 		return "pgleap cutover (goes on behind the fence)"
 	case state[plan.StageTeardown] == "done":

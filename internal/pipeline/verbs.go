@@ -2,11 +2,15 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
+	"strings"
 
 	"pgleap/internal/journal"
 	"pgleap/plan"
 	"pgleap/schema"
+	pgsync "pgleap/sync"
 )
 
 // Sync takes the upgrade to the point where a cutover can follow: begun anew, or gone on with. With a saved
@@ -29,8 +33,15 @@ func Sync(ctx context.Context, c Config, saved *plan.Plan) error {
 		if err = r.errAborting(ctx); err == nil {
 			err = r.resumable(ctx, saved)
 		}
+		if err == nil {
+			err = r.stillFollows(ctx)
+		}
+		if saved == nil {
+			r.tellIgnored(c.Options)
+		}
 	} else {
 		err = r.begin(ctx, saved)
+		r.tellWarnings()
 	}
 	if err != nil {
 		return err
@@ -39,6 +50,45 @@ func Sync(ctx context.Context, c Config, saved *plan.Plan) error {
 		return fmt.Errorf("set up the session on the target: %w", err)
 	}
 	return r.up(ctx, plan.StageFinish)
+}
+
+// stillFollows refuses to call a run ready whose slot is gone: nothing can come any more.
+func (r *run) stillFollows(ctx context.Context) error {
+	done, err := r.journal.Stages(ctx)
+	if err != nil || !done[plan.StagePublish] || done[plan.StageSwitch] {
+		return err
+	}
+	if _, err = pgsync.ReadLag(ctx, r.source, r.Run); errors.Is(err, pgsync.ErrNoSlot) {
+		return plan.Fail(plan.KindNotReady, "pgleap abort, then pgleap sync", "what was written since cannot come any more: %w", err)
+	}
+	return err
+}
+
+// tellIgnored says that what a run does was decided when it was begun.
+func (r *run) tellIgnored(given plan.Options) {
+	has, was := r.plan.Options, []string{}
+	for _, o := range []struct {
+		flag       string
+		given, has any
+		set        bool
+	}{
+		{"--schemas", given.Schemas, has.Schemas, len(given.Schemas) > 0},
+		{"--tables", given.Tables, has.Tables, len(given.Tables) > 0},
+		{"--exclude-tables", given.ExcludeTables, has.ExcludeTables, len(given.ExcludeTables) > 0},
+		{"--all-tables", given.AllTables, has.AllTables, given.AllTables},
+		{"--set-replica-identity", given.SetReplicaIdentity, has.SetReplicaIdentity, given.SetReplicaIdentity},
+		{"--roles", given.Roles, has.Roles, given.Roles},
+		{"--settings", given.Settings, has.Settings, given.Settings},
+		{"--refresh-matviews", given.RefreshMatViews, has.RefreshMatViews, given.RefreshMatViews},
+		{"--copy-in-switch", given.CopyInSwitch, has.CopyInSwitch, given.CopyInSwitch},
+	} {
+		if o.set && !reflect.DeepEqual(o.given, o.has) {
+			was = append(was, o.flag)
+		}
+	}
+	if len(was) > 0 {
+		r.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf("%s: NOT done, run %s was begun without it, and its plan stands. To change it: pgleap abort, then pgleap sync with the flags", strings.Join(was, ", "), r.Run)})
+	}
 }
 
 // begin makes the plan, or takes the saved one if it is still true, and writes it into the journal.
@@ -147,7 +197,11 @@ func Finalize(ctx context.Context, c Config) error {
 	if !done[plan.StageTeardown] {
 		return plan.Fail(plan.KindNotReady, "finish it with pgleap cutover, or take it back with pgleap abort", "run %s has not been switched over", r.Run)
 	}
-	return r.up(ctx, plan.StageFinalize)
+	if err := r.up(ctx, plan.StageFinalize); err != nil {
+		return err
+	}
+	r.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf("THE OLD SERVER %s TAKES WRITES AGAIN, which nobody carries over: shut it down, or keep every client away from it", r.Source)})
+	return nil
 }
 
 // nothingLeft: a finalize that was killed between its two steps has dropped the source's part first, so

@@ -13,8 +13,8 @@ import (
 // idleTimeout ends the switch by itself when the one who types it is called away: the locks must not stay.
 const idleTimeout = "5min"
 
-// handLag is the lag, in bytes of WAL, above which a switch by hand is not begun.
-const handLag = 8 << 20
+// MostLag is the lag, in bytes of WAL, above which a switch is not begun: the drain would eat the budget.
+const MostLag = 8 << 20
 
 // lockByHand is the only step that readers meet before writes stop: it looks first whether the switch can succeed.
 func lockByHand(run plan.RunID, locks string) string {
@@ -22,7 +22,7 @@ func lockByHand(run plan.RunID, locks string) string {
 	ours := "(select oid from pg_subscription where subname = " + name + " and subdbid = (select oid from pg_database where datname = current_database()))"
 	ready := "exists (select from pg_subscription_rel where srsubid = " + ours + ") and not exists (select from pg_subscription_rel where srsubid = " + ours + " and srsubstate <> 'r')" +
 		"\n      and exists (select from pg_stat_subscription where subid = " + ours + " and relid is null and pid is not null)"
-	near := fmt.Sprintf("exists (select from pg_replication_slots where slot_name = %s and active and pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn) < %d)", name, handLag)
+	near := fmt.Sprintf("exists (select from pg_replication_slots where slot_name = %s and active and pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn) < %d)", name, MostLag)
 	return plan.Script(
 		plan.Typed{In: plan.TerminalNew, About: "before writes stop: is every table ready, and does somebody apply?", Text: plan.AwaitBlock(ready, "60 s",
 			"not ready: a table is still being copied, or no apply worker runs (see the log of the new server). Do not begin the switch")},

@@ -1,10 +1,6 @@
 package plan
 
-import (
-	"slices"
-
-	"pgleap/internal/pgver"
-)
+import "pgleap/internal/pgver"
 
 // IdentityRepair gives a table a replica identity for as long as it is published.
 type IdentityRepair struct {
@@ -108,9 +104,8 @@ func (r IdentityRepair) holds() string {
 
 // identityRepairOf returns the repair of the table, where the operator asked for it and there is one.
 func identityRepairOf(in input, r Relation) (IdentityRepair, bool) {
-	repairs := IdentityRepairs(in.source, Selection{Published: []Relation{r}}, in.options)
-	if i := slices.IndexFunc(repairs, func(p IdentityRepair) bool { return p.Table == r.Name }); i >= 0 {
-		return repairs[i], true
+	for _, p := range IdentityRepairs(in.source, Selection{Published: []Relation{r}}, in.options) {
+		return p, true
 	}
 	return IdentityRepair{}, false
 }

@@ -29,21 +29,9 @@ func Gate(ctx context.Context, source, target pg.Querier, sel plan.Selection) (p
 	return g, nil
 }
 
-// rowsOf runs an embedded query and returns its rows, matched to T's fields by their names.
+// rowsOf is query outside of a reader: for statements that are the same on every major.
 func rowsOf[T any](ctx context.Context, q pg.Querier, name string, args ...any) ([]T, error) {
-	text, err := files.ReadFile("sql/" + name + ".sql")
-	if err != nil {
-		return nil, err
-	}
-	rows, err := q.Query(ctx, string(text), args...)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	out, err := pgx.CollectRows(rows, pgx.RowToStructByName[T])
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return out, nil
+	return query[T](&reader{ctx: ctx, q: q}, name, args...)
 }
 
 func writers(ctx context.Context, target pg.Querier) ([]plan.Transaction, error) {

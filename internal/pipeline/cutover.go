@@ -57,7 +57,7 @@ func Cutover(ctx context.Context, c Config) error {
 	r.Emit = watchRelease(r.Emit, &released)
 	err = r.up(ctx, plan.StageTeardown)
 	if errors.Is(err, pgsync.ErrNoSlot) && !released {
-		return plan.Fail(plan.KindNotReady, "pgleap abort, then pgleap sync", "what was written since cannot come any more: %w", err)
+		return slotGone(err)
 	}
 	if err != nil && released && plan.KindOf(err) != plan.KindPastReturn {
 		return plan.Fail(plan.KindPastReturn, "the target takes the writes and the source stays fenced; mend the cause, then run pgleap cutover again, it goes on from here", "%w", err)

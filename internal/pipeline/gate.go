@@ -15,9 +15,6 @@ import (
 	pgsync "pgleap/sync"
 )
 
-// gateLag is the lag, in bytes of WAL, above which a switch is not begun: the drain would eat the budget.
-const gateLag = 8 << 20
-
 // gateWait is how long the gate waits for the target to come near.
 const gateWait = 2 * time.Minute
 
@@ -106,8 +103,8 @@ func (r *run) notReady(ctx context.Context) (o obstacle, err error) {
 	if !lag.Active {
 		return obstacle{check: "apply-alive", reason: "the slot is not in use: the target does not receive anything", fix: fixLater}, nil
 	}
-	if lag.Bytes > gateLag {
-		return obstacle{check: "lag", reason: fmt.Sprintf("the target is %s behind, more than %s: the drain would take too long", plan.HumanBytes(lag.Bytes), plan.HumanBytes(gateLag)), fix: fixLater}, nil
+	if lag.Bytes > cutover.MostLag {
+		return obstacle{check: "lag", reason: fmt.Sprintf("the target is %s behind, more than %s: the drain would take too long", plan.HumanBytes(lag.Bytes), plan.HumanBytes(cutover.MostLag)), fix: fixLater}, nil
 	}
 	return r.markerArrives(ctx)
 }

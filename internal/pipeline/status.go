@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"pgleap/cutover"
 	"pgleap/internal/catalog"
 	"pgleap/internal/journal"
 	"pgleap/internal/pg"
@@ -302,7 +303,7 @@ func (r *run) changed(ctx context.Context) ([]Problem, error) {
 
 // keepsUp compares what the source wrote between two looks with what the target confirmed.
 func keepsUp(before, now pgsync.Lag) []Problem {
-	if before.Flushed == nil || now.Flushed == nil || now.Bytes < gateLag {
+	if before.Flushed == nil || now.Flushed == nil || now.Bytes < cutover.MostLag {
 		return nil
 	}
 	seconds := now.At.Sub(before.At).Seconds()

@@ -59,9 +59,14 @@ func (r *run) stillFollows(ctx context.Context) error {
 		return err
 	}
 	if _, err = pgsync.ReadLag(ctx, r.source, r.Run); errors.Is(err, pgsync.ErrNoSlot) {
-		return plan.Fail(plan.KindNotReady, "pgleap abort, then pgleap sync", "what was written since cannot come any more: %w", err)
+		return slotGone(err)
 	}
 	return err
+}
+
+// slotGone is what an ErrNoSlot means for the run.
+func slotGone(err error) error {
+	return plan.Fail(plan.KindNotReady, "pgleap abort, then pgleap sync", "what was written since cannot come any more: %w", err)
 }
 
 // tellIgnored says that what a run does was decided when it was begun.

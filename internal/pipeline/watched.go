@@ -89,13 +89,12 @@ func (r *run) compareSoon(ctx context.Context) error {
 		return r.stillFit(ctx)
 	})
 	if pg.Code(err) == pg.CodeLockTimeout {
-		text, fix := "", "run pgleap cutover again when the cause is gone"
+		fix := "run pgleap cutover again when the cause is gone"
 		for _, b := range blockers {
-			text += "\n  waits for " + b.String()
 			fix = fmt.Sprintf("let that transaction end, or end it with: select pg_terminate_backend(%d); then run pgleap cutover again", b.PID)
 		}
 		return plan.Fail(plan.KindNotSwitched, fix, "the switch was not begun, writes were never stopped: the definitions could not be read within %s (--max-write-stall): %w%s",
-			plan.HumanDuration(r.Options.MaxWriteStall), err, text)
+			plan.HumanDuration(r.Options.MaxWriteStall), err, waitsFor(blockers))
 	}
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -26,16 +27,26 @@ func cutoverCommand() *cli.Command {
 		Flags: join(addressFlags(), []cli.Flag{
 			&cli.DurationFlag{Name: "max-write-stall", DefaultText: "the plan's", Usage: "when writes have waited this long everything is undone and the source is writable again"},
 			&cli.Int64Flag{Name: "sequence-margin", DefaultText: "the plan's", Usage: "values that every sequence skips at the switch, in its own direction"},
-		}, confirmFlags(), outputFlags()),
+		}, controlFlags(), confirmFlags(), outputFlags()),
 		Description: describe(`Fences every table of the source against all writers, proves that everything written has arrived, carries the
 sequences over, and commits the fence: from then on the target is the truth. Readers are never stopped; writers wait,
 then meet SQLSTATE 25006 on the old server. When writes have waited for --max-write-stall everything is undone and the
-source is writable again (exit 6). Killed at any instruction, the same command repairs it.`,
-			"pgleap cutover --confirm shop --max-write-stall 2s", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift, exitNotReady, exitNotSwitched, exitPastReturn, exitLocked, exitInterrupted),
+source is writable again (exit 6). Killed at any instruction, the same command repairs it.
+
+It begins at once, at a time (--at), or at a word from another terminal (--hold, then --go), and never while a
+--postpone-file exists. With --rehearse nothing is kept: it says how long the real one would take. A report is left in
+--report, and in the journal: pgleap status --report.`,
+			"pgleap cutover --confirm shop --max-write-stall 2s\npgleap cutover --confirm shop --rehearse\npgleap cutover --confirm shop --hold      and from another terminal: pgleap cutover --go", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift, exitNotReady, exitNotSwitched, exitPastReturn, exitLocked, exitInterrupted),
 		Action: func(c *cli.Context) error {
 			s, err := newSession(c, true)
 			if err != nil {
 				return err
+			}
+			if s.Control, err = controlConfig(c, time.Now()); err != nil {
+				return s.finish(err)
+			}
+			if c.Bool("go") {
+				return s.finish(pipeline.GiveWord(c.Context, s.Config))
 			}
 			budget := ""
 			if c.IsSet("max-write-stall") {
@@ -44,12 +55,24 @@ source is writable again (exit 6). Killed at any instruction, the same command r
 			if !c.IsSet("sequence-margin") {
 				s.Options.SequenceMargin = -1 // the plan's
 			}
-			if err := s.confirm(c, "fence → drain → sequences → release. Writes stop for a moment"+budget+"."); err != nil {
+			if err := s.confirm(c, cutoverPrompt(s.Control, budget)); err != nil {
 				return s.finish(err)
 			}
 			return s.finish(pipeline.Cutover(c.Context, s.Config))
 		},
 	}
+}
+
+// cutoverPrompt says what will happen.
+func cutoverPrompt(k pipeline.ControlConfig, budget string) string {
+	text := "fence → drain → sequences → release. Writes stop for a moment" + budget + "."
+	if k.Rehearse {
+		text = "A rehearsal: fence → drain → sequences, and back. Writes stop for a moment" + budget + ", and go on on the source."
+	}
+	if !k.At.IsZero() {
+		text += " Not before " + k.At.Format("15:04:05 on 2006-01-02 MST") + "."
+	}
+	return text
 }
 
 func finalizeCommand() *cli.Command {

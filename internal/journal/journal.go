@@ -124,6 +124,7 @@ const (
 	Undone    = "undone"
 	Aborting  = "aborting" // an abort was begun
 	Checked   = "checked"  // every check was made, and none blocked
+	Report    = "report"   // what a cutover, a rollback or a rehearsal of one did: decides nothing
 )
 
 // Has tells whether there is a record of that kind.

@@ -241,6 +241,24 @@ func testRehearseOnProduction(t *testing.T, pair [2]int) {
 	u.run(exitNotReady, "cutover", "--rehearse", "--confirm", u.name).says("has been switched over")
 }
 
+// TestRehearseLeavesCopiesOut: what is copied in the switch would stay on the target.
+func TestRehearseLeavesCopiesOut(t *testing.T) {
+	u := startServers(t, 11, 16).upgrade(t, small+"; create unlogged table cache (id int primary key); insert into cache select generate_series(1, 30)")
+	u.run(exitOK, "sync", "--copy-in-switch")
+	u.run(exitOK, "cutover", "--rehearse", "--confirm", u.name).says("what is copied in the switch takes, which was left out (2 steps)")
+	u.target.is("0", "select count(*) from cache")
+	if r := u.lastReport(); r.LeftOut != 2 || r.Switch.Copied != 0 {
+		t.Errorf("the report: %s", mustJSON(r))
+	}
+	blocker := connect(t, u.sourceURI)
+	blocker.run("begin; insert into orders (customer) values (1)")
+	u.run(exitNotSwitched, "cutover", "--rehearse", "--confirm", u.name, "--quiet", "0", "--max-write-stall", "500ms").says("was undone", "the source is writable again")
+	blocker.run("rollback")
+	u.takesWrites()
+	u.run(exitOK, "cutover", "--confirm", u.name)
+	u.target.is("30", "select count(*) from cache")
+}
+
 // lastReport is what pgleap status --report --json prints.
 func (u *upgrade) lastReport() (r pipeline.Report) {
 	u.t.Helper()

@@ -80,3 +80,12 @@ order by a.xact_start`, age.Seconds(), readers)
 	}
 	return pgx.CollectRows(rows, scanBlocker)
 }
+
+// SeesTransactions tells whether OpenLonger sees the transactions of every role, not only of those that the session's
+// role is a member of.
+func SeesTransactions(ctx context.Context, q Querier) (all bool, err error) {
+	if err = q.QueryRow(ctx, `select pg_has_role(current_user, 'pg_read_all_stats', 'usage')`).Scan(&all); err != nil {
+		err = fmt.Errorf("look whose transactions can be seen: %w", err)
+	}
+	return all, err
+}

@@ -152,6 +152,9 @@ func (c *control) untilNotPostponed(ctx context.Context) error {
 // quiet waits for a moment in which no transaction on the side that is left is older than c.Quiet. The time in
 // which the switch is postponed does not count.
 func (c *control) quiet(ctx context.Context) error {
+	if err := c.tellBlind(ctx); err != nil {
+		return err
+	}
 	for {
 		if err := c.untilNotPostponed(ctx); err != nil {
 			return err
@@ -167,6 +170,21 @@ func (c *control) quiet(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// tellBlind says that a quiet moment cannot be told where other roles' transactions are hidden from us.
+func (c *control) tellBlind(ctx context.Context) error {
+	if c.Quiet == 0 {
+		return nil
+	}
+	all, err := pg.SeesTransactions(ctx, c.left)
+	if err == nil && !all {
+		c.emit(plan.Event{
+			Kind: plan.EventNote, Stage: plan.StageSwitch,
+			Message: fmt.Sprintf("a quiet moment is looked for among the transactions of our own roles alone: to see the others on the %s, grant pg_read_all_stats to %s", c.leaves, plan.QuoteIdent(c.left.Address().User())),
+		})
+	}
+	return err
 }
 
 // notQuiet says who is in the way of a quiet moment; "" is nobody, or that the switch was postponed meanwhile.

@@ -158,6 +158,9 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	w := &cutover.Switch{}
 	// The definitions are read first: what changes while the gate compares them is seen behind the locks.
 	gate := func(ctx context.Context) error {
+		if err := r.errLocksLost(ctx); err != nil {
+			return err
+		}
 		step, _ := stage.Step(cutover.StepUnchanged)
 		definitions, err := cutover.Definitions(ctx, r.source, step.Do.SQL)
 		if err == nil {

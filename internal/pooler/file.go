@@ -77,13 +77,88 @@ func (f *File) Writable() error {
 // Point makes the entry point elsewhere. The values that it has are remembered first, unless this run has remembered
 // some before. PgBouncer takes notice by RELOAD.
 func (f *File) Point(name string, want Values) error {
-	if bad := strings.ContainsAny(want.Host+want.Port+want.DBName, "\r\n\x00"); bad {
-		return plan.Fail(plan.KindUsage, "name another host or database", "PgBouncer's configuration cannot hold a host or a database with a line break in it")
-	}
-	if err := f.remember(name); err != nil {
+	s, err := f.Stage(name, want)
+	if err != nil {
 		return err
 	}
-	return f.replace(name, want)
+	return s.Install()
+}
+
+// Staged is a new file that waits beside the old one: what takes time is done before clients are made to wait.
+type Staged struct {
+	file      *File
+	name      string
+	want      Values
+	temporary string      // "" if there is nothing to change
+	before    os.FileInfo // of the file that it was made from
+}
+
+// Stage does all of Point but the change. It ends with Install, or with Discard.
+func (f *File) Stage(name string, want Values) (*Staged, error) {
+	if bad := strings.ContainsAny(want.Host+want.Port+want.DBName, "\r\n\x00"); bad {
+		return nil, plan.Fail(plan.KindUsage, "name another host or database", "PgBouncer's configuration cannot hold a host or a database with a line break in it")
+	}
+	if err := f.remember(name); err != nil {
+		return nil, err
+	}
+	return f.stage(name, want)
+}
+
+func (f *File) stage(name string, want Values) (*Staged, error) {
+	before, err := os.Stat(f.path)
+	if err != nil {
+		return nil, f.failed(err)
+	}
+	text, err := f.read()
+	if err != nil {
+		return nil, f.failed(err)
+	}
+	s := &Staged{file: f, name: name, want: want, before: before}
+	has, value, err := f.find(text, name)
+	if err != nil || has == want {
+		return s, err
+	}
+	line, err := pointed(value.of(text), want)
+	if err != nil {
+		return nil, f.misread(name, err)
+	}
+	s.temporary, err = f.temporary(text[:value.from]+line+text[value.to:], before)
+	return s, err
+}
+
+// attempts bounds how often Install starts anew because somebody else writes.
+const attempts = 5
+
+// Install puts the new file in the old one's place. If that one has been changed since, the change is made anew.
+func (s *Staged) Install() error {
+	f := s.file
+	for range attempts {
+		if now, err := os.Stat(f.path); err == nil && same(s.before, now) {
+			if s.temporary == "" {
+				return nil
+			}
+			return f.install(s.temporary, f.path)
+		}
+		s.Discard()
+		anew, err := f.stage(s.name, s.want)
+		if err != nil {
+			return err
+		}
+		s = anew
+	}
+	s.Discard()
+	return plan.Fail(plan.KindBlocked, "see who writes it, and run the same command again", "%s changes all the time", f.path)
+}
+
+// Discard removes the new file. What the run remembers stays; see Forget.
+func (s *Staged) Discard() {
+	if s.temporary != "" {
+		_ = os.Remove(s.temporary) // nobody reads it
+	}
+}
+
+func same(a, b os.FileInfo) bool {
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
 // PutBack makes the entry point where it pointed before the run, in the file as it is now, and forgets it. If
@@ -178,43 +253,13 @@ func (f *File) read() (string, error) {
 	return string(text), err
 }
 
-// attempts bounds how often replace starts anew because somebody else writes.
-const attempts = 5
-
 // replace changes the entry in the file as it is now.
 func (f *File) replace(name string, want Values) error {
-	for range attempts {
-		before, err := os.Stat(f.path)
-		if err != nil {
-			return f.failed(err)
-		}
-		text, err := f.read()
-		if err != nil {
-			return f.failed(err)
-		}
-		has, value, err := f.find(text, name)
-		if err != nil || has == want {
-			return err
-		}
-		line, err := pointed(value.of(text), want)
-		if err != nil {
-			return f.misread(name, err)
-		}
-		temporary, err := f.temporary(text[:value.from]+line+text[value.to:], before)
-		if err != nil {
-			return err
-		}
-		if after, err := os.Stat(f.path); err != nil || !same(before, after) {
-			_ = os.Remove(temporary)
-			continue
-		}
-		return f.install(temporary, f.path)
+	s, err := f.stage(name, want)
+	if err != nil {
+		return err
 	}
-	return plan.Fail(plan.KindBlocked, "see who writes it, and run the same command again", "%s changes all the time", f.path)
-}
-
-func same(a, b os.FileInfo) bool {
-	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+	return s.Install()
 }
 
 // find returns the entry that counts for PgBouncer, and where its value is in the text.

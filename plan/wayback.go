@@ -7,9 +7,9 @@ import (
 	"pgleap/internal/pgver"
 )
 
-// Back returns the name of what leads back: the publication and the slot on the target, the subscription on the
-// source.
-func (r RunID) Back() string { return r.Object() + "_back" }
+// Back names what leads back: Object is then the name of the publication and the slot on the target, and of the
+// subscription on the source.
+func (r RunID) Back() RunID { return r + "_back" }
 
 // WayBack judges from the facts alone whether the source can follow the target after the release, so that pgleap
 // rollback can go back without a loss. It returns a warning for everything that stands in the way; none means that
@@ -101,8 +101,14 @@ func (w *wayBack) subscriber() {
 
 // tables: what replication carries there it must carry back.
 func (w *wayBack) tables() {
+	published := map[Name]bool{}
+	if sel, err := Select(w.source, w.options); err == nil { // else the check of the selection says why
+		for _, r := range sel.Published {
+			published[r.Name] = true
+		}
+	}
 	for _, t := range w.source.Definitions.Switched {
-		if t.Kind != "trigger" || t.Enabled != "A" && t.Enabled != "R" {
+		if !published[t.Table] || t.Kind != "trigger" || t.Enabled != "A" && t.Enabled != "R" {
 			continue
 		}
 		state := map[string]string{"A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}[t.Enabled]

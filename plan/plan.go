@@ -162,6 +162,8 @@ type Options struct {
 	Settings           bool `json:"settings,omitempty"`             // carry ALTER DATABASE … SET and ALTER ROLE … SET over
 	RefreshMatViews    bool `json:"refresh_matviews,omitempty"`     // once more, right before the switch
 	CopyInSwitch       bool `json:"copy_in_switch,omitempty"`       // what cannot be published, while writes stand still
+
+	NoWayBack bool `json:"no_way_back,omitempty"` // the old server does not follow the new one after the switch
 }
 
 // Estimate is how long something will take, and why we believe it.

@@ -63,7 +63,7 @@ func reversePublisher(in input) []Finding {
 	var out []Finding
 	if level := t.Settings["wal_level"]; level != "" && level != "logical" {
 		f := walLevel(t)
-		f.Problem = fmt.Sprintf("wal_level of the target is %s: it can have no logical replication slot", level)
+		f.Object, f.Problem = "wal_level", fmt.Sprintf("wal_level of the target is %s: it can have no logical replication slot", level)
 		out = append(out, f)
 	}
 	for _, room := range []struct {
@@ -78,7 +78,7 @@ func reversePublisher(in input) []Finding {
 			out = append(out, raise(Target, room.name, used+standing+2, fmt.Sprintf("%d of %d %s of the target are in use, and the way back needs %d", used, limit, room.what, standing)))
 		}
 	}
-	if t.Role.Name != "" && !t.Role.Replication {
+	if t.Role.Name != "" && !t.Role.Replication && !t.Role.Superuser {
 		out = append(out, Finding{
 			On: Target, Object: QuoteIdent(t.Role.Name),
 			Problem: fmt.Sprintf("role %s has no REPLICATION on the target: it can make no slot there, and the old server could not follow with it", ident(t.Role.Name)),
@@ -112,22 +112,17 @@ func reverseSubscriber(in input) []Finding {
 // reverseRole: who may subscribe on the source.
 func reverseRole(in input) []Finding {
 	role, v := in.source.Role, in.source.Version
-	if role.Name == "" || role.CreateSubscription && role.CreateOnDatabase {
+	if role.Name == "" || role.CreateSubscription { // CREATE on the database check privileges asks for: a publication needs it, too
 		return nil
 	}
 	f := Finding{On: Source, Object: QuoteIdent(role.Name)}
-	switch name := QuoteIdent(role.Name); {
-	case !role.CreateSubscription && !v.Has(pgver.CreateSubscription):
-		f.Problem = fmt.Sprintf("role %s is not a superuser on the source, and in PostgreSQL %d only one may make a subscription", ident(role.Name), v.Major())
-		f.Fix, f.SQL = "make it one until pgleap finalize, or connect to the source as a superuser", "alter role "+name+" superuser;"
-	case !role.CreateSubscription:
+	name := QuoteIdent(role.Name)
+	if v.Has(pgver.CreateSubscription) {
 		f.Problem = fmt.Sprintf("role %s may not make a subscription on the source", ident(role.Name))
 		f.Fix, f.SQL = "let it", "grant pg_create_subscription to "+name+";"
-		if !role.CreateOnDatabase {
-			f.SQL += " grant create on database " + QuoteIdent(in.source.Database) + " to " + name + ";"
-		}
-	default:
-		return nil // check privileges asks for it anyway: a publication needs it, too
+	} else {
+		f.Problem = fmt.Sprintf("role %s is not a superuser on the source, and in PostgreSQL %d only one may make a subscription", ident(role.Name), v.Major())
+		f.Fix, f.SQL = "make it one until pgleap finalize, or connect to the source as a superuser", "alter role "+name+" superuser;"
 	}
 	return []Finding{f}
 }
@@ -148,19 +143,33 @@ func reverseUncarried(in input) []Finding {
 			SQL:     fmt.Sprintf("alter table %s enable trigger %s;", t.Table, QuoteIdent(t.Name)),
 		})
 	}
-	for _, r := range in.selection.InSwitch(in.options) {
-		out = append(out, Finding{
-			On: Source, Object: r.Name.String(),
-			Problem: fmt.Sprintf("%s is copied in the switch because it cannot be published: what the new server writes to it could not come back", said(r.Name)),
-			Fix:     "give it a primary key, or make it logged; then it is published",
-		})
+	if in.options.CopyInSwitch {
+		out = append(out, copiedOneWay(in))
 	}
-	if n := in.source.LargeObjects; n > 0 && in.options.CopyInSwitch {
-		out = append(out, Finding{
-			On:      Source,
-			Problem: fmt.Sprintf("%s large objects are copied in the switch: what the new server writes to them could not come back", thousands(n)),
-			Fix:     "move them into bytea columns, which are published",
-		})
+	return out
+}
+
+// copiedOneWay holds also where there is nothing to copy now: a large object may come until the switch.
+func copiedOneWay(in input) Finding {
+	f := Finding{
+		On: Source, Problem: "what is copied in the switch (--copy-in-switch) nothing carries back",
+		Fix: "give the tables a replica identity or make them logged, move large objects into bytea columns, and leave --copy-in-switch out",
+	}
+	what := namesOf(in.selection.InSwitch(in.options))
+	if n := in.source.LargeObjects; n > 0 {
+		what = append(what, thousands(n)+" large objects")
+	}
+	if len(what) > 0 {
+		f.Object = what[0]
+		f.Problem += ": " + named(what)
+	}
+	return f
+}
+
+func namesOf(relations []Relation) []string {
+	var out []string
+	for _, r := range relations {
+		out = append(out, r.Name.String())
 	}
 	return out
 }
@@ -190,14 +199,12 @@ func reverseReach(in input) []Finding {
 // reverseNotes are what a way back that is possible does not do.
 func reverseNotes(in input) []Finding {
 	var out []Finding
-	if !in.options.CopyInSwitch {
-		for _, r := range in.selection.Unlogged {
-			out = append(out, Finding{
-				Severity: Info, On: Source, Object: r.Name.String(),
-				Problem: said(r.Name) + " is unlogged: what the new server writes to it does not come back with pgleap rollback",
-				Fix:     "nothing is to be done where its rows can be made again",
-			})
-		}
+	if unlogged := namesOf(in.selection.Unlogged); len(unlogged) > 0 && !in.options.CopyInSwitch {
+		out = append(out, Finding{
+			Severity: Info, On: Source, Object: unlogged[0],
+			Problem: fmt.Sprintf("what the new server writes to an unlogged table does not come back with pgleap rollback: %s", named(unlogged)),
+			Fix:     "nothing is to be done where the rows can be made again",
+		})
 	}
 	if !in.source.Version.Has(pgver.IndexForIdentityFull) {
 		for _, r := range in.selection.Published {
@@ -210,12 +217,21 @@ func reverseNotes(in input) []Finding {
 			}
 		}
 	}
-	if megabytes, ok := setting(in.target, "max_slot_wal_keep_size"); ok && megabytes >= 0 {
-		out = append(out, Finding{
-			Severity: Info, On: Target, Object: "max_slot_wal_keep_size",
-			Problem: fmt.Sprintf("max_slot_wal_keep_size of the target is %s: when the old server is away for more WAL than that, the way back is lost", HumanBytes(int64(megabytes)<<20)),
-			Fix:     "raise it where the disk has room; pgleap status says how much is left",
-		})
-	}
+	out = append(out, shortOfWAL(in)...)
 	return out
+}
+
+// shortOfWAL: the source's rate of today is what the target will write.
+func shortOfWAL(in input) []Finding {
+	megabytes, ok := setting(in.target, "max_slot_wal_keep_size")
+	limit, expected := int64(megabytes)<<20, int64(in.source.Cluster.WALBytesPerSecond*patience.Seconds())
+	if !ok || megabytes < 0 || limit >= max(expected, littleWAL) {
+		return nil
+	}
+	return []Finding{{
+		Severity: Info, On: Target, Object: "max_slot_wal_keep_size",
+		Problem: fmt.Sprintf("max_slot_wal_keep_size of the target is %s: when the old server is away for more WAL than that, the way back is lost", HumanBytes(limit)),
+		Fix:     "raise it where the disk has room; a reload is enough, and pgleap status says how much is left",
+		SQL:     fmt.Sprintf("alter system set max_slot_wal_keep_size = '%dGB'; select pg_reload_conf();", max(2*expected, 10<<30)>>30+1),
+	}}
 }

@@ -56,6 +56,12 @@ const (
 	StageFinalize  StageID = "finalize"
 )
 
+// The stages of the way back, in their order. They are walked by a rollback alone, each time anew.
+const (
+	StageBackSwitch  StageID = "back-switch"
+	StageBackRelease StageID = "back-release"
+)
+
 // Hazard says why a step may hurt.
 type Hazard string
 
@@ -163,7 +169,7 @@ type Options struct {
 	RefreshMatViews    bool `json:"refresh_matviews,omitempty"`     // once more, right before the switch
 	CopyInSwitch       bool `json:"copy_in_switch,omitempty"`       // what cannot be published, while writes stand still
 
-	NoWayBack bool `json:"no_way_back,omitempty"` // the old server does not follow the new one after the switch
+	NoWayBack bool `json:"no_way_back,omitempty"` // the source does not follow the target after the release: no rollback
 }
 
 // Estimate is how long something will take, and why we believe it.
@@ -182,6 +188,7 @@ type Plan struct {
 	Options  Options   `json:"options"`
 	Findings []Finding `json:"findings"`
 	Stages   []Stage   `json:"stages"`
+	Back     []Stage   `json:"back,omitempty"` // of pgleap rollback; none where there is no way back
 	Totals   *Totals   `json:"totals,omitempty"`
 }
 

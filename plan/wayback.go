@@ -1,0 +1,23 @@
+package plan
+
+import "slices"
+
+// Back returns the name of what leads back: the publication and the slot on the target, the subscription on the
+// source.
+func (r RunID) Back() string { return r.Object() + "_back" }
+
+// WayBack judges from the facts alone whether the source can follow the target after the release, so that pgleap
+// rollback can go back without a loss. It returns a warning for everything that stands in the way; none means that
+// the plan has a way back, unless Options.NoWayBack leaves it out.
+func WayBack(source, target Facts, o Options) []Finding {
+	in := input{source: source, target: target, options: o}
+	in.selection, in.selectionError = Select(source, o)
+	found := reverseObstacles(in)
+	for i := range found {
+		found[i].Check, found[i].Accepted = "reverse-ready", slices.Contains(o.Accept, "reverse-ready")
+	}
+	return found
+}
+
+// HasWayBack tells whether the plan was made with a way back.
+func (p Plan) HasWayBack() bool { return len(p.Back) > 0 }

@@ -130,9 +130,9 @@ func reverseRole(in input) []Finding {
 // reverseUncarried is what the new server would be written that nothing carries back.
 func reverseUncarried(in input) []Finding {
 	var out []Finding
-	leftOut := in.leftOut()
+	published := in.published()
 	for _, t := range in.source.Definitions.Switched {
-		if t.Kind != "trigger" || t.Enabled != "A" && t.Enabled != "R" || leftOut(t.Table) {
+		if t.Kind != "trigger" || t.Enabled != "A" && t.Enabled != "R" || !published[t.Table] {
 			continue
 		}
 		state := map[string]string{"A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}[t.Enabled]

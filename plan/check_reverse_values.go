@@ -24,7 +24,7 @@ var newerValues = []newerValue{
 	{"jsonpath", 13, "the method datetime()", stopsFollowing},
 	{"jsonpath", 17, "the methods bigint(), boolean(), date(), decimal(), integer(), number(), string(), time(), time_tz(), timestamp() and timestamp_tz()", stopsFollowing},
 	{"aclitem", 17, "the privilege MAINTAIN", stopsFollowing},
-	{`"char"`, 16, "bytes above 127 in another text form", "the older server reads that form as a backslash, and says nothing"},
+	{`"char"`, 15, "bytes above 127 in another text form", "the older server reads that form as a backslash, and says nothing"},
 }
 
 func checkReverseValues(in input) []Finding {
@@ -54,10 +54,7 @@ func typedValues(in input) []Finding {
 
 // columnsOf names the columns of published tables that match.
 func (in input) columnsOf(match func(TypeUse) bool) []string {
-	published := map[Name]bool{}
-	for _, r := range in.selection.Published {
-		published[r.Name] = true
-	}
+	published := in.published()
 	var out []string
 	for _, u := range in.source.Definitions.TypeUses {
 		if column := u.Table.String() + "." + QuoteIdent(u.Column); match(u) && published[u.Table] && !slices.Contains(out, column) {
@@ -65,6 +62,14 @@ func (in input) columnsOf(match func(TypeUse) bool) []string {
 		}
 	}
 	return out
+}
+
+func (in input) published() map[Name]bool {
+	published := map[Name]bool{}
+	for _, r := range in.selection.Published {
+		published[r.Name] = true
+	}
+	return published
 }
 
 func newLabels(in input) []Finding {

@@ -2,9 +2,9 @@ package plan
 
 import "slices"
 
-// Back returns the name of what leads back: the publication and the slot on the target, the subscription on the
-// source.
-func (r RunID) Back() string { return r.Object() + "_back" }
+// Back names what leads back: Object is then the name of the publication and the slot on the target, and of the
+// subscription on the source.
+func (r RunID) Back() RunID { return r + "_back" }
 
 // WayBack judges from the facts alone whether the source can follow the target after the release, so that pgleap
 // rollback can go back without a loss. It returns a warning for everything that stands in the way; none means that

@@ -26,6 +26,7 @@ func addressFlags() []cli.Flag {
 		&cli.StringFlag{Name: "source", Usage: "the server that is left: a libpq `URI` or keyword string [$PGLEAP_SOURCE]"},
 		&cli.StringFlag{Name: "target", Usage: "the server that takes over: a libpq `URI` or keyword string [$PGLEAP_TARGET]"},
 		&cli.StringFlag{Name: "source-from-target", Usage: "where the target reaches the source, when not at the same address: `HOST:PORT`, URI or keyword string [$PGLEAP_SOURCE_FROM_TARGET]"},
+		&cli.StringFlag{Name: "target-from-source", Usage: "where the source reaches the target, on the way back, when not at the same address: `HOST:PORT`, URI or keyword string [$PGLEAP_TARGET_FROM_SOURCE]"},
 		&cli.StringFlag{Name: "run", Usage: "the `NAME` of the upgrade (default: the source database's name)"},
 	}
 }
@@ -54,6 +55,7 @@ func planFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "settings", Usage: "carry the settings of the database and of its roles over (ALTER DATABASE … SET, ALTER ROLE … SET)"},
 		&cli.BoolFlag{Name: "refresh-matviews", Usage: "refresh the materialized views once more at each cutover, before writes stop"},
 		&cli.BoolFlag{Name: "copy-in-switch", Usage: "copy what cannot be published while writes stand still: unlogged tables, tables without a usable identity, large objects"},
+		&cli.BoolFlag{Name: "no-way-back", Usage: "do not let the old server follow the new one after the switch: pgleap rollback is then not possible"},
 		marginFlag(),
 		stallFlag(),
 	}
@@ -110,6 +112,7 @@ func newSession(c *cli.Context, needTarget bool) (*session, error) {
 			Jobs: c.Int("jobs"), SameMajor: c.Bool("same-major"), Accept: list(c, "accept"),
 			SetReplicaIdentity: c.Bool("set-replica-identity"), Roles: c.Bool("roles"), Settings: c.Bool("settings"),
 			RefreshMatViews: c.Bool("refresh-matviews"), CopyInSwitch: c.Bool("copy-in-switch"),
+			NoWayBack: c.Bool("no-way-back"),
 		},
 	}
 	if err := s.addresses(c, needTarget); err != nil {
@@ -132,6 +135,11 @@ func (s *session) addresses(c *cli.Context, needTarget bool) error {
 	if from := first(c.String("source-from-target"), env("PGLEAP_SOURCE_FROM_TARGET")); from != "" {
 		if s.SourceFromTarget, err = s.Source.SeenAt(from); err != nil {
 			return &plan.Failure{Kind: plan.KindUsage, Err: fmt.Errorf("--source-from-target: %w", err)}
+		}
+	}
+	if from := first(c.String("target-from-source"), env("PGLEAP_TARGET_FROM_SOURCE")); from != "" && !s.Target.IsZero() {
+		if s.TargetFromSource, err = s.Target.SeenAt(from); err != nil {
+			return &plan.Failure{Kind: plan.KindUsage, Err: fmt.Errorf("--target-from-source: %w", err)}
 		}
 	}
 	s.Run = plan.RunID(c.String("run"))

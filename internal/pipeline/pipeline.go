@@ -19,6 +19,7 @@ type Config struct {
 	Tool             string // name and version, for the journal
 	Source, Target   pg.Address
 	SourceFromTarget pg.Address // where the target reaches the source; zero: at Source
+	TargetFromSource pg.Address // where the source reaches the target; zero: at Target
 	Run              plan.RunID
 	Options          plan.Options
 	PgDump           string // a command line; "" searches

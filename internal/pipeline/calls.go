@@ -130,27 +130,32 @@ func (r *run) clear(ctx context.Context) error {
 
 // compare refuses to go on while the definitions of the two sides differ.
 func (r *run) compare(ctx context.Context) error {
+	found, err := r.differences(ctx)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	return plan.Fail(plan.KindDrift, "make the same change on the other side (a new table also needs a new run: pgleap abort, then pgleap sync), then run the same command again",
+		"the definitions of the two sides differ in %d objects:%s", len(found), listed(found, differs))
+}
+
+// differences compares the catalogs of both sides, object by object.
+func (r *run) differences(ctx context.Context) ([]schema.Difference, error) {
 	source, err := catalog.Objects(ctx, r.source)
 	if err != nil {
-		return fmt.Errorf("source: %w", err)
+		return nil, fmt.Errorf("source: %w", err)
 	}
 	target, err := catalog.Objects(ctx, r.target)
 	if err != nil {
-		return fmt.Errorf("target: %w", err)
+		return nil, fmt.Errorf("target: %w", err)
 	}
 	// An extension that came with the target's template or its service harms nobody.
 	var initial schema.Initial
 	if _, err := r.journal.Data(ctx, journal.Before, "schema.initial", &initial); err != nil {
-		return err
+		return nil, err
 	}
-	differences := slices.DeleteFunc(schema.Compare(source, target, r.sel, r.notYet()...), func(d schema.Difference) bool {
+	return slices.DeleteFunc(schema.Compare(source, target, r.sel, r.notYet()...), func(d schema.Difference) bool {
 		return d.Source == "" && d.Kind == "extension" && slices.ContainsFunc(initial.Extensions, func(name string) bool { return plan.QuoteIdent(name) == d.Name })
-	})
-	if len(differences) == 0 {
-		return nil
-	}
-	return plan.Fail(plan.KindDrift, "make the same change on the other side (a new table also needs a new run: pgleap abort, then pgleap sync), then run the same command again",
-		"the definitions of the two sides differ in %d objects:%s", len(differences), listed(differences, differs))
+	}), nil
 }
 
 // listed shows the first of many, each on a line of its own.

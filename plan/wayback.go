@@ -6,6 +6,9 @@ import "slices"
 // subscription on the source.
 func (r RunID) Back() RunID { return r + "_back" }
 
+// Proof names the slot by which is proven, on the side that is left, that nobody writes behind the fence.
+func (r RunID) Proof() RunID { return r + "_proof" }
+
 // WayBack judges from the facts alone whether the source can follow the target after the release, so that pgleap
 // rollback can go back without a loss. It returns a warning for everything that stands in the way; none means that
 // the plan has a way back, unless Options.NoWayBack leaves it out.

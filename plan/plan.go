@@ -5,6 +5,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -195,9 +196,9 @@ type Plan struct {
 // Format is the version of the plan's encoding; a plan of another format is refused.
 const Format = 1
 
-// Stage returns the stage with that id.
+// Stage returns the stage with that id, one of the way back too.
 func (p Plan) Stage(id StageID) (Stage, bool) {
-	for _, s := range p.Stages {
+	for _, s := range slices.Concat(p.Stages, p.Back) {
 		if s.ID == id {
 			return s, true
 		}

@@ -32,6 +32,7 @@ var ErrReadOnly = errors.New("this session only reads")
 // Options of a session.
 type Options struct {
 	Verb     string            // shown as application_name pgleap/<verb>
+	As       string            // the side in messages; "" is what the session is opened as: a rollback leaves the target
 	ReadOnly bool              // Exec refuses, and the server is told default_transaction_read_only=on
 	Settings map[string]string // over the defaults
 	Log      *slog.Logger      // gets every statement that changes a server, and the server's notices; may be nil
@@ -109,6 +110,9 @@ func sessionSettings(o Options) map[string]string {
 const connectTimeout = 10 * time.Second
 
 func open(ctx context.Context, a Address, o Options, side string) (*Session, error) {
+	if o.As != "" {
+		side = o.As
+	}
 	if a.IsZero() {
 		return nil, fmt.Errorf("%s: %w", side, ErrNoAddress)
 	}

@@ -26,6 +26,11 @@ func Abort(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	if known {
+		if err := r.errRollingBack(ctx); err != nil {
+			return err
+		}
+	}
 	if err := refusePastReturn(ctx, r.source); err != nil {
 		return err
 	}
@@ -192,6 +197,10 @@ func (r *run) undoSource(ctx context.Context, s *pg.Source) error {
 		if _, err := r.target.Exec(ctx, pgsync.DropSubscriptionStatement(r.Run)); err != nil {
 			return fmt.Errorf("drop subscription %s: %w", r.Run.Object(), err)
 		}
+	}
+	// Not enabled before the release; its slot goes with the target.
+	if _, err := s.Exec(ctx, pgsync.DropSubscriptionStatement(r.Run.Back())); err != nil {
+		return fmt.Errorf("drop subscription %s: %w", r.Run.Back().Object(), err)
 	}
 	stage := pgsync.Publish(r.Run, plan.Facts{}, plan.Facts{}, plan.Selection{}, plan.Options{})
 	for i, step := range slices.Backward(stage.Steps) {

@@ -19,7 +19,7 @@ type Config struct {
 	Tool             string // name and version, for the journal
 	Source, Target   pg.Address
 	SourceFromTarget pg.Address // where the target reaches the source; zero: at Source
-	TargetFromSource pg.Address // where the source reaches the target; zero: at Target
+	TargetFromSource pg.Address // where the source reaches the target, for the way back; zero: at Target
 	Run              plan.RunID
 	Options          plan.Options
 	PgDump           string // a command line; "" searches
@@ -59,8 +59,10 @@ func (c Config) point(name string) {
 // conninfo is what the subscription connects with: timeouts of the role or the database on the source would
 // end the first copy.
 func (c Config) conninfo(v pg.Address) pg.Secret {
-	return v.Conninfo(c.Run.Object(), map[string]string{"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"})
+	return v.Conninfo(c.Run.Object(), noTimeouts)
 }
+
+var noTimeouts = map[string]string{"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
 
 // reachedAt is the source's address as the target sees it.
 func (c Config) reachedAt() pg.Address {
@@ -68,6 +70,14 @@ func (c Config) reachedAt() pg.Address {
 		return c.Source
 	}
 	return c.SourceFromTarget
+}
+
+// reachedBackAt is the target's address as the source sees it.
+func (c Config) reachedBackAt() pg.Address {
+	if c.TargetFromSource.IsZero() {
+		return c.Target
+	}
+	return c.TargetFromSource
 }
 
 // OpenSource and OpenTarget open sessions that may write.
@@ -92,6 +102,8 @@ type run struct {
 	locks   []*journal.Lock
 	plan    plan.Plan
 	sel     plan.Selection
+
+	direction plan.Direction // of the switch; backward in what turned returns
 
 	switched    cutover.Result // of the switch that this process made
 	definitions string         // of the source, as the switch found them

@@ -1,10 +1,10 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -182,32 +182,37 @@ func (r *run) backProblems(ctx context.Context, w *WayBackStatus) ([]Problem, er
 		return nil, err
 	}
 	w.Worker = &worker
-	differ, err := r.differences(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if len(differ) > 0 {
-		out = append(out, Problem{
-			Level: Critical, Text: fmt.Sprintf("the definitions of the two servers differ in %s since the switch:%s", pluralObjects(len(differ)), listed(differ, differs)),
-			Mend: "make the same change on the old server, or take it back on the new one",
-		})
-	}
 	if p, found := r.backWorker(worker, lag); found {
 		out = append(out, p)
 	}
-	lost, err := r.notComingBack(ctx)
-	return append(out, lost...), err
+	refused, err := r.backRefused(ctx)
+	return append(out, refused...), err
+}
+
+// backRefused asks what the gate of a rollback asks, besides what follows by itself.
+func (r *run) backRefused(ctx context.Context) ([]Problem, error) {
+	var out []Problem
+	for _, gate := range []struct {
+		look func(context.Context) error
+		mend string // "" is the failure's own
+	}{
+		{r.compare, "make the same change on the old server, or take it back on the new one"},
+		{r.fitsBack, ""},
+	} {
+		err := gate.look(ctx)
+		var f *plan.Failure
+		if err != nil && !errors.As(err, &f) {
+			return nil, err
+		}
+		if err != nil {
+			out = append(out, Problem{Level: Critical, Text: f.Err.Error(), Mend: cmp.Or(gate.mend, f.Fix)})
+		}
+	}
+	return out, nil
 }
 
 // giveUp is what is left where the way back is lost.
 const giveUp = "the way back is lost: pgleap finalize gives the old server up"
-
-func pluralObjects(n int) string {
-	if n == 1 {
-		return "1 object"
-	}
-	return fmt.Sprintf("%d objects", n)
-}
 
 // backWorker looks at the apply worker on the old server.
 func (r *run) backWorker(w pgsync.Worker, lag pgsync.Lag) (Problem, bool) {
@@ -244,19 +249,4 @@ func keptForBack(l pgsync.Lag, growth float64) []Problem {
 		return []Problem{{Level: Warn, Text: fmt.Sprintf("the old server is %s behind: a rollback waits until it is near", plan.HumanBytes(l.Bytes)), Mend: "wait; see what slows the old server down"}}
 	}
 	return nil
-}
-
-// notComingBack finds what was written to the target and no replication carries.
-func (r *run) notComingBack(ctx context.Context) ([]Problem, error) {
-	var objects int64
-	if err := r.target.QueryRow(ctx, "select count(*) from pg_largeobject_metadata").Scan(&objects); err != nil {
-		return nil, fmt.Errorf("count the large objects of the target: %w", err)
-	}
-	if objects == 0 || slices.Contains([]int64{r.plan.Source.LargeObjects, r.plan.Target.LargeObjects}, objects) {
-		return nil, nil
-	}
-	return []Problem{{
-		Level: Critical, Text: fmt.Sprintf("the target has %d large objects that the old server does not have: nothing carries them back", objects),
-		Mend: "move them into bytea columns, or remove them (lo_unlink), before pgleap rollback",
-	}}, nil
 }

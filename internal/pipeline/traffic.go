@@ -23,8 +23,6 @@ func (noBack) Undo(context.Context) error    { return nil }
 
 func (r *run) traffic() cutover.Traffic { return noTraffic{} }
 
-func (r *run) back() cutover.Back { return noBack{} }
-
 func (r *run) await(context.Context) error { return nil }
 
 func (r *run) quiet(context.Context) error { return nil }

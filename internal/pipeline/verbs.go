@@ -200,6 +200,9 @@ func Finalize(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	if err := r.errRollingBack(ctx); err != nil {
+		return err
+	}
 	if !done[plan.StageTeardown] {
 		return plan.Fail(plan.KindNotReady, "finish it with pgleap cutover, or take it back with pgleap abort", "run %s has not been switched over", r.Run)
 	}

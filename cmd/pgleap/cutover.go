@@ -63,10 +63,11 @@ func (s *session) switchOptions(c *cli.Context) (budget string) {
 
 // confirm has the database's name typed, or given by --confirm.
 func (s *session) confirm(c *cli.Context, what string) error {
-	name, side := s.Target.Database(), plan.Target
-	if !s.Source.IsZero() {
-		name, side = s.Source.Database(), plan.Source
+	at, side := s.Source, plan.Source
+	if at.IsZero() { // it is lost for good
+		at, side = s.Target, plan.Target
 	}
+	name := at.Database()
 	given := c.String("confirm")
 	if given == "" {
 		if c.Bool("no-input") || s.json || !term.IsTerminal(int(os.Stdin.Fd())) {

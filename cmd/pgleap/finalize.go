@@ -29,7 +29,10 @@ pgleap finalize --source postgres://postgres@old/shop --target-is-lost --confirm
 			if sourceLost && targetLost {
 				return plan.Fail(plan.KindUsage, "say which one is there", "with both servers lost nothing is left to finish")
 			}
-			n := needs{source: !sourceLost && (given(c, plan.Source) || !given(c, plan.Target)), target: !targetLost}
+			if !targetLost && !given(c, plan.Target) {
+				return plan.Fail(plan.KindUsage, "give --target, or set PGLEAP_TARGET; only if the new server is gone for good, and with it what was written there and had not come back: --target-is-lost", "no address of the target")
+			}
+			n := needs{source: !sourceLost && (targetLost || given(c, plan.Source)), target: !targetLost}
 			s, err := newSessionOf(c, n)
 			if err != nil {
 				return err

@@ -110,7 +110,7 @@ func refusePastReturn(ctx context.Context, s *pg.Source) error {
 	if !stands {
 		return nil
 	}
-	return plan.Fail(plan.KindPastReturn, "finish with pgleap cutover, which goes on from here, and pgleap finalize. Only if the target is lost for good, and with it every write since: drop schema pgleap cascade, on the source, lets the source take writes again",
+	return plan.Fail(plan.KindPastReturn, "finish with pgleap cutover, which goes on from here, and pgleap finalize. Only if the target is lost for good, and with it what has not come back: pgleap finalize --target-is-lost lets the source take writes again",
 		"the switch is past the point of no return: the source is fenced and the target is the truth")
 }
 

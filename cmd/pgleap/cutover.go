@@ -61,29 +61,13 @@ func (s *session) switchOptions(c *cli.Context) (budget string) {
 	return budget
 }
 
-func finalizeCommand() *cli.Command {
-	return &cli.Command{
-		Name: "finalize", Usage: "after a cutover: drop the fence on the old server and what is left of pgleap",
-		Flags: join(addressFlags(), confirmFlags(), outputFlags()),
-		Description: describe(`Drops schema pgleap on both sides, and with it the fence: THE OLD SERVER TAKES WRITES AGAIN that nobody carries
-over. Do it when no client is left on it, just before it is shut down.`,
-			"pgleap finalize --confirm shop", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift, exitNotReady, exitLocked, exitInterrupted),
-		Action: func(c *cli.Context) error {
-			s, err := newSession(c, true)
-			if err != nil {
-				return err
-			}
-			if err := s.confirm(c, "The fence on the old server goes: it takes writes again that nobody carries over."); err != nil {
-				return s.finish(err)
-			}
-			return s.finish(pipeline.Finalize(c.Context, s.Config))
-		},
-	}
-}
-
 // confirm has the database's name typed, or given by --confirm.
 func (s *session) confirm(c *cli.Context, what string) error {
-	name := s.Source.Database()
+	at, side := s.Source, plan.Source
+	if at.IsZero() { // it is lost for good
+		at, side = s.Target, plan.Target
+	}
+	name := at.Database()
 	given := c.String("confirm")
 	if given == "" {
 		if c.Bool("no-input") || s.json || !term.IsTerminal(int(os.Stdin.Fd())) {
@@ -97,7 +81,7 @@ func (s *session) confirm(c *cli.Context, what string) error {
 		given = strings.TrimSpace(line)
 	}
 	if given != name {
-		return plan.Fail(plan.KindUsage, fmt.Sprintf("the source's database is %q", name), "%q does not confirm it; nothing was done", given)
+		return plan.Fail(plan.KindUsage, fmt.Sprintf("the %s's database is %q", side, name), "%q does not confirm it; nothing was done", given)
 	}
 	return nil
 }

@@ -110,7 +110,7 @@ func refusePastReturn(ctx context.Context, s *pg.Source) error {
 	if !stands {
 		return nil
 	}
-	return plan.Fail(plan.KindPastReturn, "finish with pgleap cutover, which goes on from here, and pgleap finalize. Only if the target is lost for good, and with it every write since: drop schema pgleap cascade, on the source, lets the source take writes again",
+	return plan.Fail(plan.KindPastReturn, "finish with pgleap cutover, which goes on from here, and pgleap finalize. Only if the target is lost for good, and with it what has not come back: pgleap finalize --target-is-lost lets the source take writes again",
 		"the switch is past the point of no return: the source is fenced and the target is the truth")
 }
 
@@ -154,18 +154,13 @@ func (r *run) undo(ctx context.Context, stage plan.StageID, s plan.Step) error {
 func (c Config) abortSource(ctx context.Context) error {
 	r := &run{Config: c}
 	defer r.close()
-	s, err := pg.OpenSource(ctx, c.Source, c.forLock())
-	if err != nil {
-		return err
-	}
-	if err := r.keep(journal.Take(ctx, s.Session, plan.Source)); err != nil {
-		s.Close()
-		return err
-	}
-	if r.source, err = c.OpenSource(ctx); err != nil {
+	if err := r.lockSource(ctx); err != nil {
 		return err
 	}
 	if err := refusePastReturn(ctx, r.source); err != nil {
+		return err
+	}
+	if err := r.undoBack(ctx); err != nil {
 		return err
 	}
 	if err := r.undoSource(ctx, r.source); err != nil {
@@ -173,6 +168,20 @@ func (c Config) abortSource(ctx context.Context) error {
 	}
 	r.emit(plan.Event{Kind: plan.EventNote, Message: "nothing of run " + string(c.Run) + " is left on the source. If the target still exists, run pgleap abort with it too: its subscription retries in vain"})
 	return nil
+}
+
+// lockSource takes the run lock on the source alone, and opens a session there.
+func (r *run) lockSource(ctx context.Context) error {
+	s, err := pg.OpenSource(ctx, r.Source, r.forLock())
+	if err != nil {
+		return err
+	}
+	if err := r.keep(journal.Take(ctx, s.Session, plan.Source)); err != nil {
+		s.Close()
+		return err
+	}
+	r.source, err = r.OpenSource(ctx)
+	return err
 }
 
 // undoSource undoes what the run has on the source, known by its name alone: there is no journal to ask.

@@ -212,6 +212,9 @@ func (r *run) load(ctx context.Context) (bool, error) {
 		q       pg.Querier
 		planned string
 	}{{plan.Source, r.source, known.SourceSystemID}, {plan.Target, r.target, known.TargetSystemID}} {
+		if side.name == plan.Source && r.source == nil { // it is lost for good
+			continue
+		}
 		id, err := systemID(ctx, side.q)
 		if err != nil {
 			return false, fmt.Errorf("%s: %w", side.name, err)
@@ -220,8 +223,8 @@ func (r *run) load(ctx context.Context) (bool, error) {
 			return false, plan.Fail(plan.KindDrift, "give the addresses the run was begun with", "the %s is another server than the one run %s was begun with (system identifier %s instead of %s)", side.name, r.Run, id, side.planned)
 		}
 	}
-	if planned, now := known.Plan.Source.Database, r.Source.Database(); planned != now {
-		return false, plan.Fail(plan.KindDrift, "give the addresses the run was begun with", "run %s was begun with database %q of the source, not with %q", r.Run, planned, now)
+	if planned := known.Plan.Source.Database; r.source != nil && planned != r.Source.Database() {
+		return false, plan.Fail(plan.KindDrift, "give the addresses the run was begun with", "run %s was begun with database %q of the source, not with %q", r.Run, planned, r.Source.Database())
 	}
 	r.plan = known.Plan
 	r.Options = known.Plan.Options

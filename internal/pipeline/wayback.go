@@ -112,9 +112,11 @@ func awaitEnded(ctx context.Context, q pg.Querier, lane plan.RunID) error {
 
 // unfence drops the triggers of the fence, table by table as an application can bear it, then schema pgleap.
 func (r *run) unfence(ctx context.Context, s plan.Step) error {
-	on := r.source.Session
+	var on *pg.Session // the other side may be lost for good
 	if s.On == plan.Target {
 		on = r.target.Session
+	} else {
+		on = r.source.Session
 	}
 	rows, err := on.Query(ctx, `select n.nspname, c.relname from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
 		where t.tgname = $1 and not t.tgisinternal order by 1, 2`, plan.FenceTrigger)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"pgleap/internal/pg"
 	"pgleap/plan"
 )
@@ -93,7 +95,30 @@ func (w *Switch) warm(ctx context.Context, s *sessions, sequences Sequences) err
 	if err := s.marker.QueryRow(ctx, w.sql(StepMarker), time.Now().UnixNano(), string(w.Run)).Scan(&unused.LSN); err != nil {
 		return err
 	}
+	if err := w.missingTriggers(ctx, s); err != nil {
+		return err
+	}
 	return sequences.Prepare(ctx)
+}
+
+// missingTriggers finds those of the fence that no earlier switch has left: once made they stay, and the gate alone is
+// closed.
+func (w *Switch) missingTriggers(ctx context.Context, s *sessions) error {
+	rows, err := s.reader.Query(ctx, `select n.nspname, c.relname from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
+		where t.tgname = $1 and not t.tgisinternal`, plan.FenceTrigger)
+	if err != nil {
+		return wrap("look for triggers of an earlier fence", err)
+	}
+	there := map[string]bool{}
+	var table plan.Name
+	if _, err := pgx.ForEachRow(rows, []any{&table.Schema, &table.Name}, func() error {
+		there[createFence(table)] = true
+		return nil
+	}); err != nil {
+		return wrap("look for triggers of an earlier fence", err)
+	}
+	s.triggers = slices.DeleteFunc(w.statements(StepFence), func(statement string) bool { return there[statement] })
+	return nil
 }
 
 // rehearse fills the session's catalogs with every table, under the weakest lock there is.
@@ -121,7 +146,7 @@ func (w *Switch) lock(ctx context.Context, s *sessions) (attempts, tables int, m
 			return attempts, len(order), ms, nil
 		}
 		if ctx.Err() != nil {
-			return attempts, len(order), 0, &blockedError{statement: statementAt(order, failed), on: plan.Source, blockers: blockers, err: err}
+			return attempts, len(order), 0, &blockedError{statement: statementAt(order, failed), on: w.Direction.From(), side: plan.Source, direction: w.Direction, blockers: blockers, err: err}
 		}
 		code := pg.Code(err)
 		if code != pg.CodeDeadlock && code != pg.CodeLockTimeout {
@@ -135,7 +160,7 @@ func (w *Switch) lock(ctx context.Context, s *sessions) (attempts, tables int, m
 		if code == pg.CodeLockTimeout {
 			select {
 			case <-ctx.Done():
-				return attempts, len(order), 0, &blockedError{statement: order[0], on: plan.Source, blockers: blockers, err: ctx.Err()}
+				return attempts, len(order), 0, &blockedError{statement: order[0], on: w.Direction.From(), side: plan.Source, direction: w.Direction, blockers: blockers, err: ctx.Err()}
 			case <-time.After(breath):
 			}
 		}
@@ -198,7 +223,9 @@ func statementAt(order []string, i int) string {
 // blockedError is a lock that was not granted in time, to us or, on the target, to the apply worker.
 type blockedError struct {
 	statement string
-	on        plan.Side
+	on        plan.Side // as people know it
+	side      plan.Side // in this switch
+	direction plan.Direction
 	blockers  []pg.Blocker
 	err       error
 }
@@ -207,9 +234,9 @@ type blockedError struct {
 func (e *blockedError) Error() string {
 	text := e.statement + ": not granted in time"
 	switch {
-	case e.on == plan.Target && errors.Is(e.err, context.DeadlineExceeded):
-		text = e.statement + ": the target did not apply it in time"
-	case e.on == plan.Target:
+	case e.side == plan.Target && errors.Is(e.err, context.DeadlineExceeded):
+		text = e.statement + ": the " + string(e.on) + " did not apply it in time"
+	case e.side == plan.Target:
 		text = e.statement + ": " + e.err.Error()
 	}
 	for _, b := range e.blockers {
@@ -228,7 +255,7 @@ func (e *blockedError) Unwrap() error {
 
 func (e *blockedError) fix() string {
 	if len(e.blockers) == 0 {
-		return "run pgleap cutover again when the cause is gone"
+		return e.direction.Words("run pgleap cutover again when the cause is gone")
 	}
-	return fmt.Sprintf("let that transaction end, or end it on the %s with: select pg_terminate_backend(%d); then run pgleap cutover again", e.on, e.blockers[0].PID)
+	return fmt.Sprintf("let that transaction end, or end it on the %s with: select pg_terminate_backend(%d); then run %s again", e.on, e.blockers[0].PID, e.direction.Words("pgleap cutover"))
 }

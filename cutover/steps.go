@@ -22,6 +22,9 @@ const (
 	StepCommit    plan.StepID = "switch.commit"
 	StepOpen      plan.StepID = "switch.open"
 
+	StepBackSlot    plan.StepID = "switch.back.slot"
+	StepBackAdvance plan.StepID = "switch.back.advance"
+
 	// CallSwitch marks steps that the switch carries out as one, side by side where that is safe.
 	CallSwitch = "switch"
 	// deferredPrefix begins the ids of triggers that must not fire before the release.
@@ -36,8 +39,7 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 	var locks, triggers []string
 	for _, r := range fenced {
 		locks = append(locks, "lock table only "+r.Name.String()+" in share row exclusive mode")
-		triggers = append(triggers, "create trigger "+plan.FenceTrigger+" before insert or update or delete or truncate on "+r.Name.String()+
-			" for each statement execute procedure pgleap.fence()")
+		triggers = append(triggers, createFence(r.Name))
 	}
 	locks = append(locks, copies.locks...)
 	title := fmt.Sprintf("fence %d tables, drain, set the sequences", len(fenced))
@@ -128,6 +130,11 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 	return stage
 }
 
+// createFence is the statement that fences one table.
+func createFence(table plan.Name) string {
+	return "create trigger " + plan.FenceTrigger + " before insert or update or delete or truncate on " + table.String() + " for each statement execute procedure pgleap.fence()"
+}
+
 // waiting is what production notices while the switch is under way.
 const waiting = "writers still wait"
 
@@ -150,29 +157,5 @@ func Release(run plan.RunID) plan.Stage {
 			Do:       plan.Action{SQL: "alter subscription " + plan.QuoteIdent(run.Object()) + " disable"},
 			Notice:   "nothing: the clients move to the new server meanwhile",
 		}},
-	}
-}
-
-// Finalize returns the stage that removes the fence and the last of our objects.
-func Finalize() plan.Stage {
-	return plan.Stage{
-		ID: plan.StageFinalize, Title: "the fence on the old server and schema pgleap on both go", Irreversible: true,
-		Steps: []plan.Step{
-			{
-				ID: "finalize.fence", Title: "drop schema pgleap, and the fence with it, on the old server", On: plan.Source,
-				Why:     "the old server takes writes again that nobody carries over: no client may be left on it",
-				Probe:   "select case when to_regnamespace('pgleap') is null then 'done' else 'absent' end",
-				Do:      plan.Action{SQL: "drop schema if exists pgleap cascade"},
-				Hazards: []plan.Hazard{plan.HazardFinal},
-				Lock:    "ACCESS EXCLUSIVE on every table of the old server",
-				Notice:  "who is still on the old server and writes is not refused any more",
-			},
-			{
-				ID: "finalize.journal", Title: "drop the journal", On: plan.Target,
-				Probe:  "select case when to_regnamespace('pgleap') is null then 'done' else 'absent' end",
-				Do:     plan.Action{SQL: "drop schema if exists pgleap cascade"},
-				Notice: "nothing: a schema of pgleap's own",
-			},
-		},
 	}
 }

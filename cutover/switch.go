@@ -24,6 +24,8 @@ type Sequences interface {
 type Switch struct {
 	Run   plan.RunID
 	Stage plan.Stage // the statements come from here
+	// Direction: for a rollback source and target are swapped, here and in the texts that are told.
+	Direction plan.Direction
 	// Subscription is its name on the target: the forward one at a cutover, the reverse one at a rollback.
 	Subscription string
 	Budget       time.Duration
@@ -91,9 +93,10 @@ type Connector interface {
 type sessions struct {
 	fence, reader, marker *pg.Source
 	watch, set            *pg.Target
-	pairs                 []pair // for copies; none where nothing is copied
-	fenceStarted          string // with the pid it names the fence's server process for good
-	targetFenced          bool   // by an earlier way back
+	pairs                 []pair   // for copies; none where nothing is copied
+	fenceStarted          string   // with the pid it names the fence's server process for good
+	targetFenced          bool     // by an earlier way back
+	triggers              []string // of the fence, that are not there from an earlier switch
 }
 
 func (s *sessions) close() {
@@ -118,7 +121,7 @@ func (s *sessions) close() {
 func (w *Switch) Do(ctx context.Context) (Result, error) {
 	s, err := w.open(ctx)
 	if err != nil {
-		return Result{}, notBegun(ctx, err)
+		return Result{}, w.notBegun(ctx, err)
 	}
 	defer s.close()
 	sequences := w.Sequences(s.reader, s.set)
@@ -135,7 +138,7 @@ func (w *Switch) Do(ctx context.Context) (Result, error) {
 		return w.repair(ctx, s, sequences)
 	}
 	if err := w.prepare(ctx, s, sequences); err != nil {
-		return Result{}, notBegun(ctx, err)
+		return Result{}, w.notBegun(ctx, err)
 	}
 	err = w.Await(ctx)
 	if err == nil {
@@ -146,7 +149,7 @@ func (w *Switch) Do(ctx context.Context) (Result, error) {
 		err = w.Quiet(ctx)
 	}
 	if err != nil {
-		return Result{}, notBegun(ctx, errors.Join(err, w.Back.Undo(context.WithoutCancel(ctx))))
+		return Result{}, w.notBegun(ctx, errors.Join(err, w.Back.Undo(context.WithoutCancel(ctx))))
 	}
 	limited, cancel := context.WithTimeout(ctx, w.Budget)
 	defer cancel()
@@ -202,11 +205,11 @@ func (w *Switch) attempt(ctx context.Context, s *sessions, sequences Sequences) 
 		defer since(time.Now(), &r.MoveMS)
 		err := w.Traffic.Move(inner)
 		w.point("moved")
-		return wrap("point the clients at the target", err)
+		return wrap(w.Direction.Words("point the clients at the target"), err)
 	})
 	group.Go(func() error {
 		defer since(time.Now(), &r.TriggersMS)
-		_, err := s.fence.ExecEach(inner, w.statements(StepFence))
+		_, err := s.fence.ExecEach(inner, s.triggers)
 		return wrap("create the fence", err)
 	})
 	group.Go(func() error {
@@ -246,7 +249,7 @@ func (w *Switch) drain(ctx context.Context, s *sessions, r *Result, marked func(
 	w.point("marked")
 	marked()
 	defer since(time.Now(), &r.DrainMS)
-	stuck := &blockedError{statement: "wait for the marker", on: plan.Target}
+	stuck := &blockedError{statement: "wait for the marker", on: w.Direction.To(), side: plan.Target, direction: w.Direction}
 	for looked := time.Now(); ; {
 		var there bool
 		err := s.watch.QueryRow(ctx, w.sql(StepDrain), id).Scan(&there)
@@ -294,7 +297,7 @@ func (w *Switch) unchanged(ctx context.Context, q pg.Querier) error {
 		return err
 	}
 	if now != w.Definitions {
-		return errors.New("a table, column or sequence was created, changed or dropped on the source in the last moment: the definitions must stand still during a cutover")
+		return errors.New(w.Direction.Words("a table, column or sequence was created, changed or dropped on the source in the last moment: the definitions must stand still during a cutover"))
 	}
 	return w.Unchanged(ctx, q)
 }
@@ -335,12 +338,12 @@ func (w *Switch) pass(ctx context.Context, s *sessions, r Result, sequences Sequ
 	w.point("before-commit")
 	began := time.Now()
 	if err := w.commit(ctx, s.fence); err != nil {
-		w.Emit(plan.Event{Kind: plan.EventWaiting, Stage: plan.StageSwitch, Message: "the commit of the fence was not answered: looking over a new connection whether it was carried out"})
+		w.Emit(plan.Event{Kind: plan.EventWaiting, Stage: w.Stage.ID, Message: "the commit of the fence was not answered: looking over a new connection whether it was carried out"})
 		state, unknown := w.stateAfter(ctx, s)
 		if unknown != nil {
 			_ = s.set.Rollback()
-			return r, plan.Fail(plan.KindPastReturn, "run the same command again as soon as the source can be reached: it looks whether the fence stands, and goes on or begins anew. Until then keep the clients waiting: the source lets go of its locks by itself within "+plan.HumanDuration(w.Budget+letGoAfter),
-				"the fence was being committed when the source stopped answering, and it cannot be asked whether it was: %w", err)
+			return r, plan.Fail(plan.KindPastReturn, w.Direction.Words("run the same command again as soon as the source can be reached: it looks whether the fence stands, and goes on or begins anew. Until then keep the clients waiting: the source lets go of its locks by itself within ")+plan.HumanDuration(w.Budget+letGoAfter),
+				w.Direction.Words("the fence was being committed when the source stopped answering, and it cannot be asked whether it was: %w"), err)
 		}
 		if state != plan.Done {
 			return r, w.undo(ctx, s, err, started)
@@ -357,19 +360,19 @@ func (w *Switch) pass(ctx context.Context, s *sessions, r Result, sequences Sequ
 // released opens the target's gate, lets the clients go on there, and tells the world.
 func (w *Switch) released(ctx context.Context, s *sessions, r Result, sequences Sequences, started time.Time) (Result, error) {
 	if err := w.openGate(ctx, s); err != nil {
-		return r, pastReturn("open the gate of the target", err)
+		return r, w.pastReturn("open the gate of the target", err)
 	}
 	proven := make(chan []Refusal, 1)
 	go func() { proven <- w.Prove(ctx) }()
 	began := time.Now()
 	if err := w.Traffic.Release(ctx); err != nil {
-		return r, pastReturn("let the clients go on at the target", err)
+		return r, w.pastReturn("let the clients go on at the target", err)
 	}
 	since(began, &r.ReleaseMS)
 	since(started, &r.StallMS)
 	r.Refusals = <-proven
 	r.Sequences = sequences.Positions()
-	w.Emit(plan.Event{Kind: plan.EventReleased, Stage: plan.StageSwitch, Message: "the target takes the writes", Data: r.data()})
+	w.Emit(plan.Event{Kind: plan.EventReleased, Stage: w.Stage.ID, Message: w.Direction.Words("the target takes the writes"), Data: r.data()})
 	w.point("released")
 	return r, nil
 }
@@ -403,7 +406,7 @@ func (w *Switch) commitDeferred(ctx context.Context, t *pg.Target) error {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	if _, err := t.Exec(ctx, "commit"); err != nil {
-		return pastReturn("commit the deferred triggers on the target", err)
+		return w.pastReturn("commit the deferred triggers on the target", err)
 	}
 	return nil
 }
@@ -416,33 +419,33 @@ func (w *Switch) repair(ctx context.Context, s *sessions, sequences Sequences) (
 	limited, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	if err := w.drain(limited, s, &r, func() {}); err != nil {
-		return r, pastReturn("drain behind the fence", err)
+		return r, w.pastReturn("drain behind the fence", err)
 	}
 	if err := sequences.Read(limited); err != nil {
-		return r, pastReturn("read the sequences behind the fence", err)
+		return r, w.pastReturn("read the sequences behind the fence", err)
 	}
 	if err := sequences.Set(limited, true); err != nil {
-		return r, pastReturn("set the sequences behind the fence", err)
+		return r, w.pastReturn("set the sequences behind the fence", err)
 	}
 	if err := w.deferred(limited, s.set); err != nil {
-		return r, pastReturn("create the deferred triggers", err)
+		return r, w.pastReturn("create the deferred triggers", err)
 	}
 	if err := w.commitDeferred(limited, s.set); err != nil {
 		return r, err
 	}
 	if err := w.Traffic.Move(limited); err != nil {
-		return r, pastReturn("point the clients at the target", err)
+		return r, w.pastReturn("point the clients at the target", err)
 	}
 	r.Tables = len(w.statements(StepFence))
 	var standing int
 	if err := s.reader.QueryRow(limited, `select count(*) from pg_trigger where tgname = $1 and not tgisinternal`, plan.FenceTrigger).Scan(&standing); err == nil && standing < r.Tables {
-		w.Emit(plan.Event{Kind: plan.EventNote, Stage: plan.StageSwitch, Message: fmt.Sprintf("the fence stands on %d of %d tables of the old server: the others were dropped, or their triggers were, by hand; what is written there is not carried over", standing, r.Tables)})
+		w.Emit(plan.Event{Kind: plan.EventNote, Stage: w.Stage.ID, Message: fmt.Sprintf(w.Direction.Words("the fence stands on %d of %d tables of the old server: the others were dropped, or their triggers were, by hand; what is written there is not carried over"), standing, r.Tables)})
 	}
 	return w.released(ctx, s, r, sequences, started)
 }
 
 func (w *Switch) fenceState(ctx context.Context, q pg.Querier) (plan.State, error) {
-	step, _ := w.Stage.Step(StepFence)
+	step, _ := w.Stage.Step(StageStep(w.Stage, StepFence))
 	var state string
 	if err := q.QueryRow(ctx, step.Probe).Scan(&state); err != nil {
 		return "", fmt.Errorf("look for the fence: %w", err)
@@ -451,7 +454,7 @@ func (w *Switch) fenceState(ctx context.Context, q pg.Querier) (plan.State, erro
 }
 
 func (w *Switch) sql(id plan.StepID) string {
-	step, _ := w.Stage.Step(id)
+	step, _ := w.Stage.Step(StageStep(w.Stage, id))
 	return step.Do.SQL
 }
 
@@ -459,13 +462,13 @@ func (w *Switch) statements(id plan.StepID) []string { return plan.Statements(w.
 
 func (w *Switch) point(name string) {
 	if w.Point != nil {
-		w.Point("switch." + name)
+		w.Point(string(w.Stage.ID) + "." + name)
 	}
 }
 
-func pastReturn(act string, err error) error {
-	return plan.Fail(plan.KindPastReturn, "the source stays fenced and the target is the truth: mend the cause, then run pgleap cutover again, it goes on from here",
-		"%s: %s: %w", act, pg.Message(err), err)
+func (w *Switch) pastReturn(act string, err error) error {
+	return plan.Fail(plan.KindPastReturn, w.Direction.Words("the source stays fenced and the target is the truth: mend the cause, then run pgleap cutover again, it goes on from here"),
+		"%s: %s: %w", w.Direction.Words(act), pg.Message(err), err)
 }
 
 func wrap(act string, err error) error {

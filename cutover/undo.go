@@ -50,22 +50,22 @@ func (w *Switch) takeBack(ctx context.Context, s *sessions) error {
 func (w *Switch) giveBack(ctx context.Context, s *sessions) error {
 	_ = s.set.Rollback()
 	if err := s.fence.Rollback(); err != nil {
-		w.Emit(plan.Event{Kind: plan.EventWaiting, Stage: plan.StageSwitch, Message: "the source did not answer the rollback: ending the fence's session over a new connection"})
+		w.Emit(plan.Event{Kind: plan.EventWaiting, Stage: w.Stage.ID, Message: w.Direction.Words("the source did not answer the rollback: ending the fence's session over a new connection")})
 		if err := w.endFence(ctx, s); err != nil {
-			return fmt.Errorf("the switch is given up, but the source cannot be asked whether it has let go of its locks (%w); it does so by itself within %s. "+
-				"When it can be reached: select pg_terminate_backend(%d)", err, plan.HumanDuration(w.Budget+letGoAfter), s.fence.PID())
+			return fmt.Errorf(w.Direction.Words("the switch is given up, but the source cannot be asked whether it has let go of its locks (%w); it does so by itself within %s. "+
+				"When it can be reached: select pg_terminate_backend(%d)"), err, plan.HumanDuration(w.Budget+letGoAfter), s.fence.PID())
 		}
 	}
 	w.point("given-back")
 	if err := w.Traffic.Back(ctx); err != nil {
-		return fmt.Errorf("the source is writable again, but the clients are still held: %w", err)
+		return fmt.Errorf(w.Direction.Words("the source is writable again, but the clients are still held: %w"), err)
 	}
 	return nil
 }
 
 func (w *Switch) unprepare(ctx context.Context) {
 	if err := w.Back.Undo(ctx); err != nil {
-		w.Emit(plan.Event{Kind: plan.EventNote, Stage: plan.StageSwitch, Message: "left behind, and taken away by the next attempt or by abort: " + err.Error()})
+		w.Emit(plan.Event{Kind: plan.EventNote, Stage: w.Stage.ID, Message: "left behind, and taken away by the next attempt or by abort: " + err.Error()})
 	}
 }
 
@@ -114,33 +114,33 @@ func (w *Switch) stateAfter(ctx context.Context, s *sessions) (plan.State, error
 
 // undone explains an attempt that was taken back.
 func (w *Switch) undone(ctx context.Context, err error, took time.Duration) error {
-	fix := "run pgleap cutover again when the cause is gone"
+	fix := w.Direction.Words("run pgleap cutover again when the cause is gone")
 	if stop := stopped(ctx); stop != nil {
-		return fmt.Errorf("the switch was undone after %s; the source is writable again: %w", plan.HumanDuration(took), stop)
+		return fmt.Errorf(w.Direction.Words("the switch was undone after %s; the source is writable again: %w"), plan.HumanDuration(took), stop)
 	}
 	if ctx.Err() != nil {
-		return plan.Fail(plan.KindInterrupted, fix, "the switch was interrupted and undone; the source is writable again: %w", err)
+		return plan.Fail(plan.KindInterrupted, fix, w.Direction.Words("the switch was interrupted and undone; the source is writable again: %w"), err)
 	}
 	var blocked *blockedError
 	if errors.As(err, &blocked) {
 		fix = blocked.fix()
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return plan.Fail(plan.KindNotSwitched, fix, "the switch was not complete within %s (--max-write-stall) and was undone after %s; the source is writable again: %w",
+		return plan.Fail(plan.KindNotSwitched, fix, w.Direction.Words("the switch was not complete within %s (--max-write-stall) and was undone after %s; the source is writable again: %w"),
 			plan.HumanDuration(w.Budget), plan.HumanDuration(took), err)
 	}
-	return plan.Fail(plan.KindNotSwitched, fix, "the switch failed and was undone; the source is writable again: %w", err)
+	return plan.Fail(plan.KindNotSwitched, fix, w.Direction.Words("the switch failed and was undone; the source is writable again: %w"), err)
 }
 
 // notBegun explains a switch that failed before anybody had to wait.
-func notBegun(ctx context.Context, err error) error {
+func (w *Switch) notBegun(ctx context.Context, err error) error {
 	if stop := stopped(ctx); stop != nil {
 		return fmt.Errorf("the switch was not begun, no write was stopped: %w", stop)
 	}
 	if ctx.Err() != nil || plan.KindOf(err) != "" {
 		return err
 	}
-	return plan.Fail(plan.KindNotSwitched, "run pgleap cutover again when the cause is gone", "the switch was not begun, no write was stopped: %w", err)
+	return plan.Fail(plan.KindNotSwitched, w.Direction.Words("run pgleap cutover again when the cause is gone"), "the switch was not begun, no write was stopped: %w", err)
 }
 
 // stopped returns the cause that has ended ctx, where it is one of kind not-switched: somebody's word to give up,

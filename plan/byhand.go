@@ -15,8 +15,8 @@ const (
 	TerminalShell Terminal = "SHELL"
 )
 
-// terminalOf returns the terminal on the side.
-func terminalOf(s Side) Terminal {
+// TerminalOf returns the terminal on the side.
+func TerminalOf(s Side) Terminal {
 	if s == Source {
 		return TerminalOld
 	}
@@ -76,11 +76,11 @@ func (st Step) byHand() (parts []Typed, nothing string) {
 	if st.Do.Call != "" || st.Do.SQL == "" || secretMark.MatchString(st.Do.SQL) {
 		return nil, ""
 	}
-	return []Typed{{In: terminalOf(st.On), Text: inTransaction(st.Do.SQL)}}, ""
+	return []Typed{{In: TerminalOf(st.On), Text: inTransaction(st.Do.SQL)}}, ""
 }
 
 // secretMark is where pgleap puts a secret in at the last moment: such a statement cannot be typed as it is.
-var secretMark = regexp.MustCompile(`\{\{(source_conninfo|password:[^}]*)\}\}`)
+var secretMark = regexp.MustCompile(`\{\{(source_conninfo|target_conninfo|password:[^}]*)\}\}`)
 
 // inTransaction makes SQL one that psql takes: ended by a semicolon, and where it may be several statements, all
 // or nothing. Without a transaction psql would go on behind the one that failed when a block is pasted.

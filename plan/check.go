@@ -31,7 +31,7 @@ type input struct {
 }
 
 // checks is every check there is. One that has no run is made where its facts are, not here.
-var checks = slices.Concat(generalChecks, clusterChecks, definitionChecks, roleChecks, trialChecks, gateChecks)
+var checks = slices.Concat(generalChecks, clusterChecks, definitionChecks, roleChecks, trialChecks, reverseChecks, gateChecks)
 
 // generalChecks stand in the order in which an operator would look.
 var generalChecks = []check{

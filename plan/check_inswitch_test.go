@@ -91,7 +91,7 @@ func TestRecheck(t *testing.T) {
 	for _, f := range Recheck(begun, now, target, o) {
 		said = append(said, string(f.Severity)+" "+f.Object)
 	}
-	if diff := cmp.Diff([]string{"blocker public.b", "blocker public.a"}, said); diff != "" {
+	if diff := cmp.Diff([]string{"blocker public.b", "blocker public.a", "warning public.a"}, said); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -82,14 +82,19 @@ func checkWALLevel(in input) []Finding {
 	if level == "" || level == "logical" {
 		return nil
 	}
+	f := walLevel(in.source)
+	f.Severity, f.Problem = Blocker, fmt.Sprintf("wal_level is %s\nwithout logical no replication slot can be made", level)
+	return []Finding{f}
+}
+
+// walLevel is the mend of a server that does not write logical WAL.
+func walLevel(server Facts) Finding {
 	f := Finding{
-		Severity: Blocker, On: Source,
-		Problem: fmt.Sprintf("wal_level is %s\nwithout logical no replication slot can be made", level),
-		Fix:     "set wal_level = logical and RESTART the source",
-		SQL:     "alter system set wal_level = logical;",
+		On: server.Side, Fix: fmt.Sprintf("set wal_level = logical and RESTART the %s", server.Side),
+		SQL: "alter system set wal_level = logical;",
 	}
 	// the roles of managed services, where ALTER SYSTEM is not allowed
-	switch roles := in.source.Roles; {
+	switch roles := server.Roles; {
 	case slices.Contains(roles, "rdsadmin"):
 		f.Fix, f.SQL = "set rds.logical_replication = 1 in the parameter group and reboot the instance", ""
 	case slices.Contains(roles, "cloudsqladmin"):
@@ -97,7 +102,7 @@ func checkWALLevel(in input) []Finding {
 	case slices.Contains(roles, "azuresu"):
 		f.Fix, f.SQL = "set the server parameter wal_level to logical and restart the server", ""
 	}
-	return []Finding{f}
+	return f
 }
 
 // copies returns how many slots, walsenders and workers the first copy takes at its peak: the subscription's
@@ -123,9 +128,9 @@ func checkSlotHeadroom(in input) []Finding {
 		{"max_wal_senders", "walsenders", in.source.SendersUsed},
 	} {
 		limit, ok := setting(in.source, room.name)
-		if need := copies(in); ok && limit-room.used < need {
+		if need := max(copies(in), standing); ok && limit-room.used < need {
 			out = append(out, raise(Source, room.name, room.used+need+2, fmt.Sprintf(
-				"%d of %d %s are in use, and the upgrade needs %d\none is for the subscription, the others for tables that are being copied; without them the copy would retry for ever",
+				"%d of %d %s are in use, and the upgrade needs %d\none is for the subscription, the others for tables that are being copied, and later for the proof of the fence; without them the copy would retry for ever",
 				room.used, limit, room.what, need)))
 		}
 	}

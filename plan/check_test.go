@@ -40,6 +40,7 @@ func healthy() (source, target Facts) {
 		Schemas: []string{"public"}, Available: map[string][]string{"plpgsql": {"1.0"}}, Roles: []string{"app", "postgres"},
 		ReachesSource: &Reach{Tried: true, OK: true},
 	}
+	source.ReachesTarget = &Reach{Tried: true, OK: true}
 	return source, target
 }
 
@@ -62,7 +63,7 @@ func TestHealthyHasNoFindings(t *testing.T) {
 func TestChecks(t *testing.T) {
 	all := map[string][]checkCase{}
 	for _, cases := range []map[string][]checkCase{
-		serverCases, privilegeCases, objectCases, roleCases, clusterCases, surroundingCases, definitionCases, extensionCases, inSwitchCases, trialCases,
+		serverCases, privilegeCases, objectCases, roleCases, clusterCases, surroundingCases, definitionCases, extensionCases, inSwitchCases, trialCases, reverseCases,
 	} {
 		for id, c := range cases {
 			all[id] = append(all[id], c...)
@@ -127,7 +128,7 @@ func TestManyFindingsAreCounted(t *testing.T) {
 	}
 	s.Relations = append(s.Relations, Relation{Name: Name{"public", "cache"}, Kind: "r", Persistence: "u"})
 	found := Check(s, target, Options{})
-	if len(found) != maxFindings+2 {
+	if len(found) != maxFindings+3 { // the last is an info about the unlogged table
 		t.Fatalf("%d findings", len(found))
 	}
 	if more := found[maxFindings]; more.Problem != "and 80 more of the same kind" || more.Severity != Blocker || more.Check != "replica-identity" {

@@ -20,6 +20,7 @@ func (p Plan) Drift(now Plan) []string {
 	d.server(Target, a.Target, b.Target)
 	d.source(a.Source, b.Source)
 	d.stages(a.Stages, b.Stages)
+	d.stages(a.Back, b.Back)
 	if len(d) == 0 && p.Fingerprint() != now.Fingerprint() {
 		d.say("the plan's fingerprint changed from %.12s to %.12s", p.Fingerprint(), now.Fingerprint())
 	}

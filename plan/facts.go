@@ -46,6 +46,7 @@ type Facts struct {
 	Prepared      []PreparedTx  `json:"prepared,omitempty"`
 	Transactions  []Transaction `json:"transactions,omitempty"`   // open longer than a few seconds, of any database
 	ReachesSource *Reach        `json:"reaches_source,omitempty"` // target: tried for real
+	ReachesTarget *Reach        `json:"reaches_target,omitempty"` // source: the same for the way back
 	PgDump        *PgDump       `json:"pg_dump,omitempty"`        // source facts carry the program that was found
 
 	Cluster     ClusterFacts    `json:"cluster"`
@@ -202,7 +203,7 @@ type Transaction struct {
 	Query       string  `json:"query"`
 }
 
-// Reach is the answer of the trial connection from the target to the source.
+// Reach is the answer of a trial connection between the servers.
 type Reach struct {
 	Tried bool   `json:"tried"`
 	OK    bool   `json:"ok"`

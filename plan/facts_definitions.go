@@ -13,6 +13,7 @@ type DefinitionFacts struct {
 	Removed            []RemovedUse       `json:"removed,omitempty"`
 	SystemUses         []SystemUse        `json:"system_uses,omitempty"`
 	Functions          []FunctionUse      `json:"functions,omitempty"`
+	TypeUses           []TypeUse          `json:"type_uses,omitempty"`
 
 	// Of the target. What is only compared with is not written into the plan: without it nothing is compared.
 	ExtensionDefaults map[string]ExtensionDefault `json:"extension_defaults,omitempty"`
@@ -94,6 +95,14 @@ type FunctionUse struct {
 	Through   string   `json:"through,omitempty"`  // the function that it calls, in whose body they stand
 	Unsure    bool     `json:"unsure,omitempty"`   // the body sets a search_path itself, or makes temporary tables
 	Changing  []string `json:"changing,omitempty"` // what an expression that is computed anew must not depend on
+}
+
+// TypeUse is a column that may hold, on a newer server, what an older one does not take.
+type TypeUse struct {
+	Type   string `json:"type"` // numeric without a precision, interval, jsonpath, aclitem, "char", or the enum's name
+	Enum   bool   `json:"enum,omitempty"`
+	Table  Name   `json:"table"`
+	Column string `json:"column"`
 }
 
 // ExtensionDefault is what CREATE EXTENSION makes on the target.

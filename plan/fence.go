@@ -12,12 +12,24 @@ const (
 	OpenGate  = "select setval('pgleap.gate', 1, false)"
 )
 
+// CallUnfence is the Call that drops the fence's triggers one table at a time, each waited for in short attempts so that
+// an application can bear it, and then schema pgleap by DropSchema.
+const (
+	CallUnfence = "unfence"
+	DropSchema  = "drop schema if exists pgleap cascade"
+)
+
 // FenceStands is an expression: is the gate closed, and is there a trigger that asks it? The triggers were made on
 // all tables or on none, whatever was dropped by hand since.
 const FenceStands = "pg_sequence_last_value(to_regclass('pgleap.gate')) is not null and exists (select from pg_trigger where tgname = '" + FenceTrigger + "' and not tgisinternal)"
 
 // FenceProbe tells whether the fence stands, as a step's probe does.
 const FenceProbe = "select case when " + FenceStands + " then 'done' else 'absent' end"
+
+// MarkerDefinition creates the table of the rows that prove a drain. Its ids are not unique, on purpose: a marker that
+// comes round, from the side that wrote it and back, must not stop apply there.
+const MarkerDefinition = `create table pgleap.marker (id bigint not null, run text not null, at timestamptz not null default clock_timestamp());
+create index marker_id on pgleap.marker (id)`
 
 // FenceDefinition creates the gate and the function that asks it. The function belongs to us and runs as us: a
 // writer need not be able to read the gate. It counts its refusals in a sequence, which keeps what a refused

@@ -31,6 +31,7 @@ type planEssence struct {
 	Source  sourceEssence
 	Target  serverEssence
 	Stages  []stageEssence
+	Back    []stageEssence
 }
 
 type serverEssence struct {
@@ -84,6 +85,9 @@ func essence(p Plan) planEssence {
 	e := planEssence{Format: p.Format, Run: p.Run, Options: o, Source: essenceOfSource(p.Source), Target: essenceOfServer(p.Target)}
 	for _, s := range p.Stages {
 		e.Stages = append(e.Stages, essenceOfStage(s))
+	}
+	for _, s := range p.Back {
+		e.Back = append(e.Back, essenceOfStage(s))
 	}
 	return e
 }

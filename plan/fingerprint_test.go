@@ -15,7 +15,7 @@ var (
 	factsOfSource = fields("Version SystemID Database Encoding Recovery Settings Schemas Relations Sequences ForeignKeys Extensions RolesUsed")
 	factsOfTarget = fields("Version SystemID Database Encoding Recovery")
 	volatileFacts = fields(`Side Address User ReadOnly Role Available Roles ExtensionData LargeObjects UserObjects Leftovers
-		SlotsUsed SendersUsed WorkersUsed OriginsUsed Prepared Transactions ReachesSource PgDump Cluster Definitions RoleDetails Trial`)
+		SlotsUsed SendersUsed WorkersUsed OriginsUsed Prepared Transactions ReachesSource ReachesTarget PgDump Cluster Definitions RoleDetails Trial`)
 	volatileOfRelation = fields("OID Identity IdentityUsable IdentityIndex IdentityCandidate IdentityGenerated NoEquality Rows Bytes IndexBytes UniqueIndex")
 	volatileOfStep     = fields("Title Why Hazards Weight Lock Notice Estimate Table ByHand Trouble")
 	volatileOfStage    = fields("Title")

@@ -5,6 +5,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -54,6 +55,12 @@ const (
 	StageRelease   StageID = "release"
 	StageTeardown  StageID = "teardown"
 	StageFinalize  StageID = "finalize"
+)
+
+// The stages of the way back, in their order. They are walked by a rollback alone, each time anew.
+const (
+	StageBackSwitch  StageID = "back-switch"
+	StageBackRelease StageID = "back-release"
 )
 
 // Hazard says why a step may hurt.
@@ -162,6 +169,8 @@ type Options struct {
 	Settings           bool `json:"settings,omitempty"`             // carry ALTER DATABASE … SET and ALTER ROLE … SET over
 	RefreshMatViews    bool `json:"refresh_matviews,omitempty"`     // once more, right before the switch
 	CopyInSwitch       bool `json:"copy_in_switch,omitempty"`       // what cannot be published, while writes stand still
+
+	NoWayBack bool `json:"no_way_back,omitempty"` // the source does not follow the target after the release: no rollback
 }
 
 // Estimate is how long something will take, and why we believe it.
@@ -180,15 +189,16 @@ type Plan struct {
 	Options  Options   `json:"options"`
 	Findings []Finding `json:"findings"`
 	Stages   []Stage   `json:"stages"`
+	Back     []Stage   `json:"back,omitempty"` // of pgleap rollback; none where there is no way back
 	Totals   *Totals   `json:"totals,omitempty"`
 }
 
 // Format is the version of the plan's encoding; a plan of another format is refused.
 const Format = 1
 
-// Stage returns the stage with that id.
+// Stage returns the stage with that id, one of the way back too.
 func (p Plan) Stage(id StageID) (Stage, bool) {
-	for _, s := range p.Stages {
+	for _, s := range slices.Concat(p.Stages, p.Back) {
 		if s.ID == id {
 			return s, true
 		}

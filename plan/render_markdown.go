@@ -24,6 +24,7 @@ func (p Plan) WriteMarkdown(w io.Writer, made time.Time) error {
 	for i, s := range p.Stages {
 		p.mdStage(&b, i+1, s)
 	}
+	p.mdBack(&b)
 	return flush(w, &b)
 }
 

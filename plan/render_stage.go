@@ -146,5 +146,14 @@ func (s Stage) mdGroup(b *bytes.Buffer, number, from, n int) {
 		sql = append(sql, Terminated(st.Do.SQL))
 	}
 	b.WriteString("\n\n</details>\n")
-	mdTyped(b, Typed{In: terminalOf(steps[0].On), Text: strings.Join(sql, "\n")})
+	mdTyped(b, Typed{In: TerminalOf(steps[0].On), Text: strings.Join(sql, "\n")})
+}
+
+// mdBack says what of the way back there is for who types.
+func (p Plan) mdBack(b *bytes.Buffer) {
+	if !p.HasWayBack() {
+		return
+	}
+	b.WriteString("\n## The way back\n<a id=\"back\"></a>\n\n")
+	b.WriteString("**By hand there is none.** `pgleap rollback` goes back to the old server without losing what was written to the new one, from the release until `pgleap finalize`; it needs the slots that pgleap makes within the switch, in an order and within milliseconds that nobody types. Who carries this document out by hand goes back only before THE POINT OF NO RETURN.\n")
 }

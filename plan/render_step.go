@@ -88,10 +88,10 @@ func mdFolded(b *bytes.Buffer, st Step, parts []Typed) {
 	type text struct{ label, sql string }
 	var texts []text
 	if st.Probe != "" {
-		texts = append(texts, text{fmt.Sprintf("Is it done? In terminal %s this says `done`; `absent` is not yet, anything else is what is wrong:", terminalOf(st.On)), Terminated(st.Probe)})
+		texts = append(texts, text{fmt.Sprintf("Is it done? In terminal %s this says `done`; `absent` is not yet, anything else is what is wrong:", TerminalOf(st.On)), Terminated(st.Probe)})
 	}
 	if !st.Undo.IsZero() {
-		label := fmt.Sprintf("To take it back, in terminal %s:", terminalOf(st.On))
+		label := fmt.Sprintf("To take it back, in terminal %s:", TerminalOf(st.On))
 		if st.Undo.Call != "" {
 			label = fmt.Sprintf("To take it back (pgleap does it by its part `%s`):", mdCode(st.Undo.Call))
 		}

@@ -20,20 +20,31 @@ func (p Plan) WriteText(w io.Writer) error {
 	}
 	for i, s := range p.Stages {
 		fmt.Fprintf(&b, "\nSTAGE %d of %d  %s: %s\n", i+1, len(p.Stages), OneLine(string(s.ID)), OneLine(s.Title))
-		for _, note := range s.notes() {
-			b.WriteString("  ! " + note + "\n")
-		}
-		if s.Session != "" {
-			b.WriteString("  a session of this stage begins with:\n")
-			for _, line := range indentAll("        ", strings.Trim(s.Session, "\n")) {
-				b.WriteString(line + "\n")
-			}
-		}
-		for _, st := range s.Steps {
-			writeStep(&b, s, st)
-		}
+		writeStage(&b, s)
+	}
+	if p.HasWayBack() {
+		b.WriteString("\nTHE WAY BACK: pgleap rollback carries this out, at any time from the release to pgleap finalize\n")
+	}
+	for _, s := range p.Back {
+		fmt.Fprintf(&b, "\nSTAGE %s: %s\n", OneLine(string(s.ID)), OneLine(s.Title))
+		writeStage(&b, s)
 	}
 	return flush(w, &b)
+}
+
+func writeStage(b *bytes.Buffer, s Stage) {
+	for _, note := range s.notes() {
+		b.WriteString("  ! " + note + "\n")
+	}
+	if s.Session != "" {
+		b.WriteString("  a session of this stage begins with:\n")
+		for _, line := range indentAll("        ", strings.Trim(s.Session, "\n")) {
+			b.WriteString(line + "\n")
+		}
+	}
+	for _, st := range s.Steps {
+		writeStep(b, s, st)
+	}
 }
 
 func writeStep(b *bytes.Buffer, s Stage, st Step) {

@@ -93,12 +93,12 @@ type LateCall struct {
 	Moved  bool   // it was set, or may have begun again: how many were fetched cannot be told
 }
 
-// String says what happened to the sequence.
-func (l LateCall) String() string {
+// Say says what happened to the sequence, behind a switch of that direction.
+func (l LateCall) Say(d plan.Direction) string {
 	if l.Moved {
-		return fmt.Sprintf("sequence %s was called or set on the old server after the switch, how often cannot be told", l.Name)
+		return fmt.Sprintf(d.Words("sequence %s was called or set on the old server after the switch, how often cannot be told"), l.Name)
 	}
-	return fmt.Sprintf("%d values of sequence %s were fetched on the old server after the switch", l.Values, l.Name)
+	return fmt.Sprintf(d.Words("%d values of sequence %s were fetched on the old server after the switch"), l.Values, l.Name)
 }
 
 // Late finds the sequences that moved on the source since they were carried, as switched reports them, and puts

@@ -22,8 +22,8 @@ const slotTrouble = "it ends with \"canceling statement due to statement timeout
 	"select pid, datname, usename, application_name, xact_start, state from pg_stat_activity where backend_xid is not null order by xact_start. Let it end, then run the block again"
 
 // unslotByHand waits for the walsender's end: it goes a moment after the subscription, and a slot in use stays.
-func unslotByHand(run plan.RunID) string {
-	return plan.Script(plan.Typed{In: plan.TerminalOld, About: "waits until nobody uses the slot", Text: plan.AwaitBlock(
+func unslotByHand(run plan.RunID, on plan.Side) string {
+	return plan.Script(plan.Typed{In: plan.TerminalOf(on), About: "waits until nobody uses the slot", Text: plan.AwaitBlock(
 		"not exists (select from pg_replication_slots where slot_name = "+plan.QuoteLiteral(run.Object())+" and active)", "60 s",
 		"the slot is still in use: end its walsender with select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = "+plan.QuoteLiteral(run.Object())) +
 		"\n" + plan.Terminated(DropSlotStatement(run))})

@@ -98,7 +98,7 @@ func nudgeEvery(elapsed time.Duration) time.Duration {
 }
 
 // NudgeStatement writes the one marker that is not a switch's.
-const NudgeStatement = `insert into pgleap.marker (id, run) values (0, $1) on conflict (id) do update set at = clock_timestamp()`
+const NudgeStatement = `insert into pgleap.marker (id, run) values (0, $1)`
 
 // Progress counts the tables that are ready and the bytes that are there. A table's copy is counted by its
 // text, which can be longer than the table: never more than the table counts.

@@ -12,14 +12,22 @@ import (
 	"pgleap/plan"
 )
 
-// Conninfo stands in the plan where the source's connection string is put at the last moment.
-const Conninfo = "{{source_conninfo}}"
+// Conninfo and TargetConninfo stand in the plan where the source's and the target's connection strings are put at the
+// last moment.
+const (
+	Conninfo       = "{{source_conninfo}}"
+	TargetConninfo = "{{target_conninfo}}"
+)
 
 // The Calls of this package.
 const (
 	CallSlot   = "create-slot"
 	CallCopy   = "follow-copy"
 	CallUnslot = "drop-slot"
+
+	// CallFollow enables a subscription when the one of the other direction has ended: else each would send the other's
+	// rows round again.
+	CallFollow = "follow"
 )
 
 // SourceDefinition is what stands in schema pgleap on the source: the marker that proves the drain, and the
@@ -27,7 +35,7 @@ const (
 func SourceDefinition(run plan.RunID, targetSystemID, targetAddress string, repairs []plan.IdentityRepair) string {
 	return `create schema pgleap;
 comment on schema pgleap is ` + plan.QuoteLiteral(fmt.Sprintf("pgleap run=%s side=source other=%s", run, targetSystemID)) + `;
-create table pgleap.marker (id bigint primary key, run text not null, at timestamptz not null default clock_timestamp());
+` + plan.MarkerDefinition + `;
 ` + plan.FenceDefinition(targetAddress) + putBackDefinition(repairs)
 }
 
@@ -43,14 +51,14 @@ func Publish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o pl
 				Why:    "a marker row that travels through the subscription proves at the switch that everything before it has arrived",
 				Probe:  `select case when to_regnamespace('pgleap') is null then 'absent' when to_regclass('pgleap.marker') is not null and to_regclass('pgleap.gate') is not null and to_regproc('pgleap.fence') is not null then 'done' else 'schema pgleap is there, but not complete' end`,
 				Do:     plan.Action{SQL: SourceDefinition(run, target.SystemID, target.Address+"/"+target.Database, repairs)},
-				Undo:   plan.Action{SQL: "drop schema if exists pgleap cascade"},
+				Undo:   plan.Action{Call: plan.CallUnfence, SQL: plan.DropSchema},
 				Notice: "nothing: a schema of pgleap's own",
 			},
 			{
 				ID: "publish.publication", Title: fmt.Sprintf("create publication %s of %d tables", run.Object(), len(sel.Published)+1), On: plan.Source,
 				Why:    "before the slot: a table that joins a publication later can lose the rows of transactions that are open at that moment",
 				Probe:  probePublication(run, sel, o),
-				Do:     plan.Action{SQL: createPublication(name, sel, source.Version, o)},
+				Do:     plan.Action{SQL: createPublication(name, sel, source.Version.Has(pgver.PublishTruncate), o)},
 				Undo:   plan.Action{SQL: "drop publication if exists " + name},
 				Lock:   publicationLock(o),
 				Notice: "readers and writers go on; it waits for, and is waited for by, ALTER TABLE, VACUUM, ANALYZE and CREATE INDEX on the same table",
@@ -84,9 +92,9 @@ func publicationLock(o plan.Options) string {
 	return "SHARE UPDATE EXCLUSIVE on every published table"
 }
 
-func createPublication(name string, sel plan.Selection, v pgver.Version, o plan.Options) string {
+func createPublication(name string, sel plan.Selection, truncate bool, o plan.Options) string {
 	publish := "insert, update, delete"
-	if v.Has(pgver.PublishTruncate) {
+	if truncate {
 		publish += ", truncate"
 	}
 	with := fmt.Sprintf(" with (publish = '%s')", publish)
@@ -141,17 +149,7 @@ func syncSlots(run plan.RunID) string {
 func Subscribe(run plan.RunID, target plan.Facts, sel plan.Selection) plan.Stage {
 	name := plan.QuoteIdent(run.Object())
 	literal := plan.QuoteLiteral(run.Object())
-	options := "create_slot = false, slot_name = " + literal + ", enabled = false, copy_data = true, synchronous_commit = 'off'"
-	if target.Version.Has(pgver.SubscriptionStreaming) {
-		options += ", streaming = on"
-	}
-	if target.Version.Has(pgver.SubscriptionOrigin) {
-		// As the tables' owners, apply stops where an owner lacks a right that on the source it never needed
-		// (USAGE on the schema, INSERT on its own table). The subscription's owner is who loaded the definitions: a
-		// superuser, or a member of every owner, who has the privileges of all of them.
-		options += ", run_as_owner = true"
-	}
-	create := "create subscription " + name + " connection '" + Conninfo + "' publication " + name + "\n with (" + options + ")"
+	create := createSubscription(run, Conninfo, target.Version, "copy_data = true, synchronous_commit = 'off'")
 	return plan.Stage{
 		ID: plan.StageSubscribe, Title: "subscription: rows are copied, then followed",
 		Steps: []plan.Step{
@@ -183,6 +181,23 @@ func Subscribe(run plan.RunID, target plan.Facts, sel plan.Selection) plan.Stage
 			},
 		},
 	}
+}
+
+// createSubscription creates the lane's subscription on a server of version v: not enabled, and with the slot that is
+// or will be there.
+func createSubscription(lane plan.RunID, conninfo string, v pgver.Version, with string) string {
+	options := "create_slot = false, slot_name = " + plan.QuoteLiteral(lane.Object()) + ", enabled = false, " + with
+	if v.Has(pgver.SubscriptionStreaming) {
+		options += ", streaming = on"
+	}
+	if v.Has(pgver.SubscriptionOrigin) {
+		// As the tables' owners, apply stops where an owner lacks a right that on the source it never needed
+		// (USAGE on the schema, INSERT on its own table). The subscription's owner is who loaded the definitions: a
+		// superuser, or a member of every owner, who has the privileges of all of them.
+		options += ", run_as_owner = true"
+	}
+	name := plan.QuoteIdent(lane.Object())
+	return "create subscription " + name + " connection '" + conninfo + "' publication " + name + "\n with (" + options + ")"
 }
 
 // StatesStatement counts the tables of the run by the state of their first copy.
@@ -217,33 +232,4 @@ func DropSubscriptionStatement(run plan.RunID) string {
     drop subscription ` + n + `;
   end if;
 end $pgleap$`
-}
-
-// Teardown returns the stage after the release: replication to the target ends. The fence stays.
-func Teardown(run plan.RunID) plan.Stage {
-	literal := plan.QuoteLiteral(run.Object())
-	return plan.Stage{
-		ID: plan.StageTeardown, Title: "subscription, slot and publication go; the old server stays fenced", Irreversible: true,
-		Steps: []plan.Step{
-			{
-				ID: "teardown.subscription", Title: "drop subscription " + run.Object(), On: plan.Target,
-				Probe:  "select case when exists (select from pg_subscription where subname = " + literal + " and subdbid = (select oid from pg_database where datname = current_database())) then 'absent' else 'done' end",
-				Do:     plan.Action{SQL: DropSubscriptionStatement(run)},
-				Notice: afterRelease,
-			},
-			{
-				ID: "teardown.slot", Title: "drop replication slot " + run.Object(), On: plan.Source,
-				Probe: "select case when exists (select from pg_replication_slots where database = current_database() and (slot_name = " + literal + " or " + syncSlots(run) + ")) then 'absent' else 'done' end",
-				Do:    plan.Action{Call: CallUnslot, SQL: DropSlotStatement(run)}, ByHand: unslotByHand(run),
-				Notice: "nothing: the old server may let go of its WAL again",
-			},
-			{
-				ID: "teardown.publication", Title: "drop publication " + run.Object(), On: plan.Source,
-				Probe:  "select case when exists (select from pg_publication where pubname = " + literal + ") then 'absent' else 'done' end",
-				Do:     plan.Action{SQL: "drop publication if exists " + plan.QuoteIdent(run.Object())},
-				Lock:   "ACCESS EXCLUSIVE on the publication alone",
-				Notice: afterRelease,
-			},
-		},
-	}
 }

@@ -25,7 +25,7 @@ func newApp() *cli.App {
 		OnUsageError:              usageError,
 		CommandNotFound:           func(c *cli.Context, name string) {},
 		Commands: []*cli.Command{
-			checkCommand(), planCommand(), syncCommand(), statusCommand(), cutoverCommand(), finalizeCommand(), abortCommand(),
+			checkCommand(), planCommand(), syncCommand(), statusCommand(), cutoverCommand(), rollbackCommand(), finalizeCommand(), abortCommand(),
 			rehearseCommand(), explainCommand(), versionCommand(),
 		},
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "version"}},

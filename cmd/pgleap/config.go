@@ -26,6 +26,7 @@ func addressFlags() []cli.Flag {
 		&cli.StringFlag{Name: "source", Usage: "the server that is left: a libpq `URI` or keyword string [$PGLEAP_SOURCE]"},
 		&cli.StringFlag{Name: "target", Usage: "the server that takes over: a libpq `URI` or keyword string [$PGLEAP_TARGET]"},
 		&cli.StringFlag{Name: "source-from-target", Usage: "where the target reaches the source, when not at the same address: `HOST:PORT`, URI or keyword string [$PGLEAP_SOURCE_FROM_TARGET]"},
+		&cli.StringFlag{Name: "target-from-source", Usage: "where the source reaches the target, for the way back, when not at the same address: `HOST:PORT`, URI or keyword string [$PGLEAP_TARGET_FROM_SOURCE]"},
 		&cli.StringFlag{Name: "run", Usage: "the `NAME` of the upgrade (default: the source database's name)"},
 	}
 }
@@ -54,6 +55,7 @@ func planFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "settings", Usage: "carry the settings of the database and of its roles over (ALTER DATABASE … SET, ALTER ROLE … SET)"},
 		&cli.BoolFlag{Name: "refresh-matviews", Usage: "refresh the materialized views once more at each cutover, before writes stop"},
 		&cli.BoolFlag{Name: "copy-in-switch", Usage: "copy what cannot be published while writes stand still: unlogged tables, tables without a usable identity, large objects"},
+		&cli.BoolFlag{Name: "no-way-back", Usage: "leave the way back out: the old server does not follow the new one, and pgleap rollback is not possible"},
 		marginFlag(),
 		stallFlag(),
 	}
@@ -90,8 +92,21 @@ type session struct {
 	verb    string
 }
 
-// newSession reads the flags that the verbs share. needTarget is false only for abort.
+// needs are the servers without which a verb cannot do. One that is not needed for finalize is gone for good: its
+// address is not even read.
+type needs struct{ source, target bool }
+
+// given tells whether there is an address of the side.
+func given(c *cli.Context, side plan.Side) bool {
+	return c.String(string(side)) != "" || env("PGLEAP_"+strings.ToUpper(string(side))) != ""
+}
+
+// newSession reads the flags that the verbs share. needTarget is false only for abort, which takes one that is given.
 func newSession(c *cli.Context, needTarget bool) (*session, error) {
+	return newSessionOf(c, needs{source: true, target: needTarget || given(c, plan.Target)})
+}
+
+func newSessionOf(c *cli.Context, n needs) (*session, error) {
 	s := &session{verb: c.Command.Name, json: c.Bool("json")}
 	o := ui.Detect(os.Stdout, os.Stderr, os.Getenv)
 	o.Stdout, o.JSON = c.App.Writer, s.json
@@ -110,39 +125,46 @@ func newSession(c *cli.Context, needTarget bool) (*session, error) {
 			Jobs: c.Int("jobs"), SameMajor: c.Bool("same-major"), Accept: list(c, "accept"),
 			SetReplicaIdentity: c.Bool("set-replica-identity"), Roles: c.Bool("roles"), Settings: c.Bool("settings"),
 			RefreshMatViews: c.Bool("refresh-matviews"), CopyInSwitch: c.Bool("copy-in-switch"),
+			NoWayBack: c.Bool("no-way-back"),
 		},
 	}
-	if err := s.addresses(c, needTarget); err != nil {
+	if err := s.addresses(c, n); err != nil {
 		return nil, err
 	}
 	return s, s.validate(c)
 }
 
-func (s *session) addresses(c *cli.Context, needTarget bool) error {
+func (s *session) addresses(c *cli.Context, n needs) error {
 	var err error
-	if s.Source, err = address("source", c.String("source"), env("PGLEAP_SOURCE")); err != nil {
-		return err
+	if n.source {
+		if s.Source, err = address("source", c.String("source"), env("PGLEAP_SOURCE")); err != nil {
+			return err
+		}
 	}
-	given := c.String("target") != "" || env("PGLEAP_TARGET") != ""
-	if given || needTarget {
+	if n.target {
 		if s.Target, err = address("target", c.String("target"), env("PGLEAP_TARGET")); err != nil {
 			return err
 		}
 	}
-	if from := first(c.String("source-from-target"), env("PGLEAP_SOURCE_FROM_TARGET")); from != "" {
+	if from := first(c.String("source-from-target"), env("PGLEAP_SOURCE_FROM_TARGET")); from != "" && n.source {
 		if s.SourceFromTarget, err = s.Source.SeenAt(from); err != nil {
 			return &plan.Failure{Kind: plan.KindUsage, Err: fmt.Errorf("--source-from-target: %w", err)}
 		}
 	}
+	if to := first(c.String("target-from-source"), env("PGLEAP_TARGET_FROM_SOURCE")); to != "" && !s.Target.IsZero() {
+		if s.TargetFromSource, err = s.Target.SeenAt(to); err != nil {
+			return &plan.Failure{Kind: plan.KindUsage, Err: fmt.Errorf("--target-from-source: %w", err)}
+		}
+	}
 	s.Run = plan.RunID(c.String("run"))
-	if s.Run == "" {
+	if s.Run == "" && n.source { // else the target knows it
 		s.Run = runName(s.Source.Database())
 	}
 	return nil
 }
 
 func (s *session) validate(c *cli.Context) error {
-	if err := s.Run.Valid(); err != nil {
+	if err := s.Run.Valid(); err != nil && !s.Source.IsZero() {
 		return &plan.Failure{Kind: plan.KindUsage, Err: err}
 	}
 	if c.IsSet("max-write-stall") && s.Options.MaxWriteStall < 50*time.Millisecond {

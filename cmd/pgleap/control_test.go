@@ -357,3 +357,46 @@ func sameJSON(t *testing.T, a, b []byte) bool {
 	}
 	return string(mustJSON(x)) == string(mustJSON(y))
 }
+
+// TestRollbackControl: a rollback waits, is stopped, rehearsed and reported as a cutover is, with the sides swapped.
+func TestRollbackControl(t *testing.T) {
+	u := synced(t, 16, 18)
+	u.run(exitOK, "cutover", "--confirm", u.name)
+	if r := u.lastReport(); r.Left.Side != plan.Source || !strings.Contains(r.WayBack, "pgleap rollback, until pgleap finalize") {
+		t.Errorf("the report of the cutover: %s", mustJSON(r))
+	}
+	w := startWriter(t, u.targetURI, "insert into customers (name) values ('on the target')")
+	before := u.snapshot()
+	u.run(exitOK, "rollback", "--rehearse", "--confirm", u.name).says("Writes stood still for", "the real one would take about")
+	w.served()
+	w.stop()
+	u.unchanged(before)
+	if r := u.lastReport(); r.Outcome != pipeline.Rehearsed || r.Verb != "rollback" || r.Left.Side != plan.Target || r.Left.Version == r.TakesOver.Version {
+		t.Errorf("the report of the rehearsal: %s", mustJSON(r))
+	}
+
+	app := u.application(u.targetURI)
+	pid := app.run("begin; update customers set name = 'long' where id = 1; select pg_backend_pid()")
+	u.run(exitNotReady, "rollback", "--confirm", u.name, "--quiet", "50ms", "--quiet-timeout", "200ms").
+		says("a transaction is open on the target for longer than 50 ms", "end it on the target with: select pg_terminate_backend("+pid+")", "run pgleap rollback again")
+	app.run("commit")
+
+	file := filepath.Join(t.TempDir(), "panic")
+	hold := []string{"rollback", "--json", "--confirm", u.name, "--hold", "--panic-file", file, "--sessions", "terminate"}
+	p := u.start(nil, hold...)
+	p.awaits("pgleap rollback --go")
+	touch(t, file)
+	p.wait().exits(exitNotSwitched).says("not begun", file, "run pgleap rollback again")
+	remove(t, file)
+
+	p = u.start(nil, hold...)
+	p.awaits("pgleap rollback --go")
+	u.run(exitNotReady, "cutover", "--go").says("what waits is a rollback, not a cutover")
+	u.run(exitOK, "rollback", "--go").says("the word is given to")
+	p.wait().exits(exitOK).says("client sessions on the target were ended")
+	r := u.lastReport()
+	if r.Outcome != pipeline.Switched || r.Verb != "rollback" || r.Left.Side != plan.Target || r.Clients == nil || r.Clients.Terminated == 0 || r.Applied == nil || r.Applied.LatestEndLSN == "" || !strings.Contains(r.WayBack, "pgleap cutover") {
+		t.Errorf("the report of the rollback: %s", mustJSON(r))
+	}
+	u.source.is("long", "select name from customers where id = 1")
+}

@@ -24,10 +24,7 @@ func confirmFlags() []cli.Flag {
 func cutoverCommand() *cli.Command {
 	return &cli.Command{
 		Name: "cutover", Usage: "stop the writes on the source and let the target take them: the only verb that stops writes",
-		Flags: join(addressFlags(), []cli.Flag{
-			&cli.DurationFlag{Name: "max-write-stall", DefaultText: "the plan's", Usage: "when writes have waited this long everything is undone and the source is writable again"},
-			&cli.Int64Flag{Name: "sequence-margin", DefaultText: "the plan's", Usage: "values that every sequence skips at the switch, in its own direction"},
-		}, controlFlags(), confirmFlags(), outputFlags()),
+		Flags: join(addressFlags(), switchFlags(), controlFlags(), confirmFlags(), outputFlags()),
 		Description: describe(`Fences every table of the source against all writers, proves that everything written has arrived, carries the
 sequences over, and commits the fence: from then on the target is the truth. Readers are never stopped; writers wait,
 then meet SQLSTATE 25006 on the old server. When writes have waited for --max-write-stall everything is undone and the
@@ -48,14 +45,7 @@ It begins at once, at a time (--at), or at a word from another terminal (--hold,
 			if c.Bool("go") {
 				return s.finish(pipeline.GiveWord(c.Context, s.Config))
 			}
-			budget := ""
-			if c.IsSet("max-write-stall") {
-				budget = ", budget " + plan.HumanDuration(s.Options.MaxWriteStall)
-			}
-			if !c.IsSet("sequence-margin") {
-				s.Options.SequenceMargin = -1 // the plan's
-			}
-			if err := s.confirm(c, cutoverPrompt(s.Control, budget)); err != nil {
+			if err := s.confirm(c, s.switchPrompt("fence → drain → sequences", s.switchOptions(c))); err != nil {
 				return s.finish(err)
 			}
 			return s.finish(pipeline.Cutover(c.Context, s.Config))
@@ -63,41 +53,44 @@ It begins at once, at a time (--at), or at a word from another terminal (--hold,
 	}
 }
 
-// cutoverPrompt says what will happen.
-func cutoverPrompt(k pipeline.ControlConfig, budget string) string {
-	text := "fence → drain → sequences → release. Writes stop for a moment" + budget + "."
-	if k.Rehearse {
-		text = "A rehearsal: fence → drain → sequences, and back. Writes stop for a moment" + budget + ", and go on on the source."
+// switchPrompt says what will happen.
+func (s *session) switchPrompt(steps, budget string) string {
+	text := steps + " → release. Writes stop for a moment" + budget + "."
+	if s.Control.Rehearse {
+		text = "A rehearsal: " + steps + ", and back. Writes stop for a moment" + budget + ", and go on where they were."
 	}
-	if !k.At.IsZero() {
-		text += " Not before " + k.At.Format("15:04:05 on 2006-01-02 MST") + "."
+	if !s.Control.At.IsZero() {
+		text += " Not before " + s.Control.At.Format("15:04:05 on 2006-01-02 MST") + "."
 	}
 	return text
 }
 
-func finalizeCommand() *cli.Command {
-	return &cli.Command{
-		Name: "finalize", Usage: "after a cutover: drop the fence on the old server and what is left of pgleap",
-		Flags: join(addressFlags(), confirmFlags(), outputFlags()),
-		Description: describe(`Drops schema pgleap on both sides, and with it the fence: THE OLD SERVER TAKES WRITES AGAIN that nobody carries
-over. Do it when no client is left on it, just before it is shut down.`,
-			"pgleap finalize --confirm shop", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift, exitNotReady, exitLocked, exitInterrupted),
-		Action: func(c *cli.Context) error {
-			s, err := newSession(c, true)
-			if err != nil {
-				return err
-			}
-			if err := s.confirm(c, "The fence on the old server goes: it takes writes again that nobody carries over."); err != nil {
-				return s.finish(err)
-			}
-			return s.finish(pipeline.Finalize(c.Context, s.Config))
-		},
+// switchFlags are those of a switch, in either direction.
+func switchFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.DurationFlag{Name: "max-write-stall", DefaultText: "the plan's", Usage: "when writes have waited this long everything is undone, and they go on where they were"},
+		&cli.Int64Flag{Name: "sequence-margin", DefaultText: "the plan's", Usage: "values that every sequence skips at the switch, in its own direction"},
 	}
+}
+
+// switchOptions leaves to the plan what was not given, and says the budget that was.
+func (s *session) switchOptions(c *cli.Context) (budget string) {
+	if !c.IsSet("sequence-margin") {
+		s.Options.SequenceMargin = -1 // the plan's
+	}
+	if c.IsSet("max-write-stall") {
+		budget = ", budget " + plan.HumanDuration(s.Options.MaxWriteStall)
+	}
+	return budget
 }
 
 // confirm has the database's name typed, or given by --confirm.
 func (s *session) confirm(c *cli.Context, what string) error {
-	name := s.Source.Database()
+	at, side := s.Source, plan.Source
+	if at.IsZero() { // it is lost for good
+		at, side = s.Target, plan.Target
+	}
+	name := at.Database()
 	given := c.String("confirm")
 	if given == "" {
 		if c.Bool("no-input") || s.json || !term.IsTerminal(int(os.Stdin.Fd())) {
@@ -111,7 +104,7 @@ func (s *session) confirm(c *cli.Context, what string) error {
 		given = strings.TrimSpace(line)
 	}
 	if given != name {
-		return plan.Fail(plan.KindUsage, fmt.Sprintf("the source's database is %q", name), "%q does not confirm it; nothing was done", given)
+		return plan.Fail(plan.KindUsage, fmt.Sprintf("the %s's database is %q", side, name), "%q does not confirm it; nothing was done", given)
 	}
 	return nil
 }

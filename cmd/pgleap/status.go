@@ -112,6 +112,15 @@ func writeStatus(w io.Writer, st pipeline.Status) error {
 	if st.Fenced {
 		b.WriteString("source     fenced: it takes no writes\n")
 	}
+	if st.TargetFenced {
+		b.WriteString("target     fenced: it takes no writes\n")
+	}
+	if st.Fenced || st.TargetFenced {
+		fmt.Fprintf(&b, "truth      the %s: it takes the writes, or will\n", st.Truth)
+	}
+	if st.WayBack != nil {
+		writeWayBack(&b, *st.WayBack)
+	}
 	for _, p := range st.Problems {
 		fmt.Fprintf(&b, "%-10s %s\n", p.Level, p.Text)
 		if p.Mend != "" {
@@ -121,6 +130,29 @@ func writeStatus(w io.Writer, st pipeline.Status) error {
 	fmt.Fprintf(&b, "next       %s\n", st.Next())
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeWayBack says whether pgleap rollback is possible, and what it costs to keep it so.
+func writeWayBack(b *strings.Builder, w pipeline.WayBackStatus) {
+	if l := w.Lag; l != nil {
+		fmt.Fprintf(b, "lag back   %s, %.1f s: the old server behind the new one\n", plan.HumanBytes(l.Bytes), l.Seconds)
+		fmt.Fprintf(b, "WAL kept   %s by the target for the way back, %s/s", plan.HumanBytes(l.Retained), signed(w.Growth))
+		if l.Status != "" {
+			fmt.Fprintf(b, ", %s", l.Status)
+		}
+		if l.Safe != nil {
+			fmt.Fprintf(b, ", %s more until it is thrown away", plan.HumanBytes(*l.Safe))
+		}
+		b.WriteString("\n")
+	}
+	if w.Possible {
+		b.WriteString("way back   open: pgleap rollback is possible, until pgleap finalize\n")
+		return
+	}
+	for i, why := range w.Why {
+		line, _, _ := strings.Cut(why, "\n")
+		fmt.Fprintf(b, "%-10s %s\n", []string{"way back", ""}[min(i, 1)], "closed: "+line)
+	}
 }
 
 func signed(v float64) string {

@@ -14,7 +14,7 @@ func (r *reader) definitions() error {
 	steps := []func() error{r.largeObjects, r.uniqueIndexes}
 	if r.facts.Side == plan.Source {
 		steps = append(steps, r.concurrentMatViews, r.sequencePositions, r.timePartitions, r.switchedTriggers, r.eventTriggers, r.invalidObjects,
-			r.removedUses, r.systemUses, r.functionUses)
+			r.removedUses, r.systemUses, r.functionUses, r.typeUses)
 	} else {
 		steps = append(steps, r.extensionDefaults, r.systemColumns)
 	}
@@ -138,6 +138,19 @@ func (r *reader) systemUses() error {
 		r.facts.Definitions.SystemUses = append(r.facts.Definitions.SystemUses, plan.SystemUse{
 			View: plan.Name{Schema: u.Schema, Name: u.Name}, Kind: u.Kind, Relation: plan.Name{Schema: u.RelationSchema, Name: u.Relation},
 			Column: u.Column, Extension: u.Extension,
+		})
+	}
+	return err
+}
+
+func (r *reader) typeUses() error {
+	rows, err := query[struct {
+		Type, Schema, Relation, Column string
+		Enum                           bool
+	}](r, "definitions_type_uses")
+	for _, u := range rows {
+		r.facts.Definitions.TypeUses = append(r.facts.Definitions.TypeUses, plan.TypeUse{
+			Type: u.Type, Enum: u.Enum, Table: plan.Name{Schema: u.Schema, Name: u.Relation}, Column: u.Column,
 		})
 	}
 	return err

@@ -20,7 +20,7 @@ func Gate(ctx context.Context, source, target pg.Querier, sel plan.Selection, po
 		func() (err error) { g.Writers, err = writers(ctx, target); return err },
 		func() (err error) { g.NotAnalyzed, err = notAnalyzed(ctx, target, sel); return err },
 		func() (err error) { g.InvalidIndexes, err = invalidIndexes(ctx, source, target); return err },
-		func() (err error) { g.Behind, err = behind(ctx, source, sel); return err },
+		func() (err error) { g.Behind, err = Behind(ctx, source, sel); return err },
 		func() (err error) { g.Clients, err = Clients(ctx, source, pooled); return err },
 	} {
 		if err := step(); err != nil {
@@ -83,9 +83,9 @@ func Clients(ctx context.Context, q pg.Querier, pooled []int32) ([]plan.Clients,
 	return out, err
 }
 
-// behind compares each sequence with the outermost value of the column that it feeds, where an index finds
-// that value without reading the table.
-func behind(ctx context.Context, source pg.Querier, sel plan.Selection) ([]plan.SequenceBehind, error) {
+// Behind compares each sequence of the selection with the outermost value of the column that it feeds, where an
+// index finds that value without reading the table, and returns those that stand before it.
+func Behind(ctx context.Context, source pg.Querier, sel plan.Selection) ([]plan.SequenceBehind, error) {
 	rows, err := rowsOf[struct {
 		SequenceSchema, SequenceName, TableSchema, TableName, ColumnName string
 		Ascending                                                        bool

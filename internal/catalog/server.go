@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -135,7 +136,7 @@ func (r *reader) leftovers() error {
 		if m := schemaRun.FindStringSubmatch(l.Remark); m != nil && l.Kind == "schema" {
 			schemaOf = m[1]
 		}
-		ours = ours || l.Kind == "slot" && l.Name == r.run.Object()
+		ours = ours || l.Kind == "slot" && r.runOf(l.Name) == string(r.run)
 	}
 	for _, l := range rows {
 		if l.Busy {
@@ -160,7 +161,7 @@ func (r *reader) leftovers() error {
 		case l.Kind == "trigger":
 			o.Run, o.Name = schemaOf, plan.Name{Schema: l.Schema, Name: l.Name}.String()
 		case len(l.Name) > len(prefix) && l.Name[:len(prefix)] == prefix:
-			o.Run = l.Name[len(prefix):]
+			o.Run = r.runOf(l.Name)
 		case ours:
 			o.Run = string(r.run) // a copy slot beside the run's own slot
 		}
@@ -171,6 +172,21 @@ func (r *reader) leftovers() error {
 }
 
 const prefix = "pgleap_"
+
+// runOf is the run that an object of ours belongs to: what leads back, and the slot of the proof, have a name of
+// their own behind the run's.
+func (r *reader) runOf(name string) string {
+	run, _ := strings.CutPrefix(name, prefix)
+	if run == string(r.run) {
+		return run
+	}
+	for _, of := range []func(plan.RunID) plan.RunID{plan.RunID.Back, plan.RunID.Proof} {
+		if rest, ok := strings.CutSuffix(run, string(of(""))); ok {
+			return rest
+		}
+	}
+	return run
+}
 
 // dropStatement removes an object of ours. A subscription gives its slot up first: dropping it would
 // otherwise need the other server.

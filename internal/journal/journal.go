@@ -89,7 +89,7 @@ create table pgleap.run (run text primary key, format int not null, tool text no
   source_system_id text not null, target_system_id text not null, created timestamptz not null default now());
 create table pgleap.event (id bigserial primary key, at timestamptz not null default clock_timestamp(), kind text not null,
   stage text not null default '', step text not null default '', data jsonb);
-create table pgleap.marker (id bigint primary key, run text not null, at timestamptz not null default clock_timestamp());
+` + plan.MarkerDefinition + `;
 ` + plan.FenceDefinition(sourceAddress)
 }
 
@@ -125,11 +125,20 @@ const (
 	Aborting  = "aborting" // an abort was begun
 	Checked   = "checked"  // every check was made, and none blocked
 	Report    = "report"   // what a cutover, a rollback or a rehearsal of one did: decides nothing
+
+	// Released and the stages of a trip count until its end, which is RolledBack: behind it the run is ready for a
+	// cutover, as it was before the first.
+	Returned   = "returned"    // the source takes the writes again
+	RolledBack = "rolled-back" // and the target follows it
 )
 
-// Has tells whether there is a record of that kind.
+// ofTrip is the condition that a record is of the trip that is under way, or of the run as a whole.
+const ofTrip = `((kind not in ('released', 'returned') and stage not in ('switch', 'release', 'teardown', 'back-switch', 'back-release'))
+  or id > coalesce((select max(id) from pgleap.event where kind = 'rolled-back'), 0))`
+
+// Has tells whether there is a record of that kind: since the last rollback, where it is of a trip.
 func (j *Journal) Has(ctx context.Context, kind string) (there bool, err error) {
-	if err = j.target.QueryRow(ctx, `select exists (select from pgleap.event where kind = $1)`, kind).Scan(&there); err != nil {
+	if err = j.target.QueryRow(ctx, `select exists (select from pgleap.event where kind = $1 and `+ofTrip+`)`, kind).Scan(&there); err != nil {
 		err = fmt.Errorf("read the journal: %w", err)
 	}
 	return there, err
@@ -157,14 +166,15 @@ func RecordOn(ctx context.Context, t *pg.Target, kind string, stage plan.StageID
 	return nil
 }
 
-// Steps returns the steps that are recorded as done, and Stages the stages.
+// Steps returns the steps that are recorded as done, and Stages the stages; of those of a trip since the last
+// rollback.
 func (j *Journal) Steps(ctx context.Context) (map[plan.StepID]bool, error) {
-	return readSet[plan.StepID](ctx, j.target, `select distinct step from pgleap.event where kind = $1`, StepDone)
+	return readSet[plan.StepID](ctx, j.target, `select distinct step from pgleap.event where kind = $1 and `+ofTrip, StepDone)
 }
 
 // Stages returns the finished stages.
 func (j *Journal) Stages(ctx context.Context) (map[plan.StageID]bool, error) {
-	return readSet[plan.StageID](ctx, j.target, `select distinct stage from pgleap.event where kind = $1`, StageDone)
+	return readSet[plan.StageID](ctx, j.target, `select distinct stage from pgleap.event where kind = $1 and `+ofTrip, StageDone)
 }
 
 func readSet[T ~string](ctx context.Context, q pg.Querier, sql string, args ...any) (map[T]bool, error) {
@@ -183,10 +193,11 @@ func readSet[T ~string](ctx context.Context, q pg.Querier, sql string, args ...a
 	return m, nil
 }
 
-// Data reads the newest record of that kind and step into v; false when there is none.
+// Data reads the newest record of that kind and step into v; false when there is none, or none since the last
+// rollback where it is of a trip.
 func (j *Journal) Data(ctx context.Context, kind string, step plan.StepID, v any) (bool, error) {
 	var text string
-	err := j.target.QueryRow(ctx, `select data::text from pgleap.event where kind = $1 and step = $2 and data is not null order by id desc limit 1`, kind, string(step)).Scan(&text)
+	err := j.target.QueryRow(ctx, `select data::text from pgleap.event where kind = $1 and step = $2 and data is not null and `+ofTrip+` order by id desc limit 1`, kind, string(step)).Scan(&text)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}

@@ -32,6 +32,7 @@ var ErrReadOnly = errors.New("this session only reads")
 // Options of a session.
 type Options struct {
 	Verb     string            // shown as application_name pgleap/<verb>
+	As       string            // the side in messages; "" is what the session is opened as: a rollback leaves the target
 	ReadOnly bool              // Exec refuses, and the server is told default_transaction_read_only=on
 	Settings map[string]string // over the defaults
 	Log      *slog.Logger      // gets every statement that changes a server, and the server's notices; may be nil
@@ -106,9 +107,15 @@ func sessionSettings(o Options) map[string]string {
 	return m
 }
 
-const connectTimeout = 10 * time.Second
+const (
+	connectTimeout = 10 * time.Second
+	closeTimeout   = 5 * time.Second
+)
 
 func open(ctx context.Context, a Address, o Options, side string) (*Session, error) {
+	if o.As != "" {
+		side = o.As
+	}
 	if a.IsZero() {
 		return nil, fmt.Errorf("%s: %w", side, ErrNoAddress)
 	}
@@ -175,7 +182,7 @@ func (s *Session) PID() uint32 { return s.conn.PgConn().PID() }
 
 // Close ends the session; locks and advisory locks go with it.
 func (s *Session) Close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	_ = s.conn.Close(ctx)
 }

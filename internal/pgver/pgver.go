@@ -38,6 +38,7 @@ type Feature struct {
 // The features that pgleap's behaviour depends on.
 var (
 	PublishTruncate       = Feature{11, "TRUNCATE travels through a publication"}
+	SlotAdvance           = Feature{11, "pg_replication_slot_advance puts a slot forward"}
 	IndexInclude          = Feature{11, "an index can include columns that are not part of its key (pg_index.indnkeyatts)"}
 	ConstraintParents     = Feature{11, "a constraint of a partitioned table has copies on its leaves (pg_constraint.conparentid)"}
 	GeneratedColumns      = Feature{12, "columns can be generated: they are not replicated, the target computes them"}

@@ -26,6 +26,11 @@ func Abort(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	if known {
+		if err := r.errRollingBack(ctx); err != nil {
+			return err
+		}
+	}
 	if err := refusePastReturn(ctx, r.source); err != nil {
 		return err
 	}
@@ -105,7 +110,7 @@ func refusePastReturn(ctx context.Context, s *pg.Source) error {
 	if !stands {
 		return nil
 	}
-	return plan.Fail(plan.KindPastReturn, "finish with pgleap cutover, which goes on from here, and pgleap finalize. Only if the target is lost for good, and with it every write since: drop schema pgleap cascade, on the source, lets the source take writes again",
+	return plan.Fail(plan.KindPastReturn, "finish with pgleap cutover, which goes on from here, and pgleap finalize. Only if the target is lost for good, and with it what has not come back: pgleap finalize --target-is-lost lets the source take writes again",
 		"the switch is past the point of no return: the source is fenced and the target is the truth")
 }
 
@@ -149,18 +154,13 @@ func (r *run) undo(ctx context.Context, stage plan.StageID, s plan.Step) error {
 func (c Config) abortSource(ctx context.Context) error {
 	r := &run{Config: c}
 	defer r.close()
-	s, err := pg.OpenSource(ctx, c.Source, c.forLock())
-	if err != nil {
-		return err
-	}
-	if err := r.keep(journal.Take(ctx, s.Session, plan.Source)); err != nil {
-		s.Close()
-		return err
-	}
-	if r.source, err = c.OpenSource(ctx); err != nil {
+	if err := r.lockSource(ctx); err != nil {
 		return err
 	}
 	if err := refusePastReturn(ctx, r.source); err != nil {
+		return err
+	}
+	if err := r.undoBack(ctx); err != nil {
 		return err
 	}
 	if err := r.undoSource(ctx, r.source); err != nil {
@@ -168,6 +168,20 @@ func (c Config) abortSource(ctx context.Context) error {
 	}
 	r.emit(plan.Event{Kind: plan.EventNote, Message: "nothing of run " + string(c.Run) + " is left on the source. If the target still exists, run pgleap abort with it too: its subscription retries in vain"})
 	return nil
+}
+
+// lockSource takes the run lock on the source alone, and opens a session there.
+func (r *run) lockSource(ctx context.Context) error {
+	s, err := pg.OpenSource(ctx, r.Source, r.forLock())
+	if err != nil {
+		return err
+	}
+	if err := r.keep(journal.Take(ctx, s.Session, plan.Source)); err != nil {
+		s.Close()
+		return err
+	}
+	r.source, err = r.OpenSource(ctx)
+	return err
 }
 
 // undoSource undoes what the run has on the source, known by its name alone: there is no journal to ask.
@@ -183,6 +197,10 @@ func (r *run) undoSource(ctx context.Context, s *pg.Source) error {
 		if _, err := r.target.Exec(ctx, pgsync.DropSubscriptionStatement(r.Run)); err != nil {
 			return fmt.Errorf("drop subscription %s: %w", r.Run.Object(), err)
 		}
+	}
+	// Not enabled before the release; its slot goes with the target.
+	if _, err := s.Exec(ctx, pgsync.DropSubscriptionStatement(r.Run.Back())); err != nil {
+		return fmt.Errorf("drop subscription %s: %w", r.Run.Back().Object(), err)
 	}
 	stage := pgsync.Publish(r.Run, plan.Facts{}, plan.Facts{}, plan.Selection{}, plan.Options{})
 	for i, step := range slices.Backward(stage.Steps) {

@@ -33,19 +33,28 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 		pgsync.Subscribe(run, target, sel),
 		withLargeObjects(finish(run, source, target, sel, o, roles, entries), o),
 	}
+	wayBack := !o.NoWayBack && len(plan.WayBack(source, target, o)) == 0
+	cut := cutover.Stage(run, sel, sequences.ReadStatement(source.Version), o, schema.DeferredSteps(entries), cutover.CopySteps(source, target, sel, o))
+	var back []plan.Stage
+	if wayBack {
+		last := &stages[len(stages)-1]
+		last.Steps = append(last.Steps, pgsync.BackSteps(run, source, target, sel)...)
+		back = backStages(run, source, target, sel, cut)
+		cut = cutover.WithWayBack(run, plan.Forward, cut, target.Version)
+	}
 	if views := populated(sel.MatViews); o.RefreshMatViews && len(views) > 0 {
 		stages = append(stages, refresh(views))
 	}
-	cut := cutover.Stage(run, sel, sequences.ReadStatement(source.Version), o, schema.DeferredSteps(entries), cutover.CopySteps(source, target, sel, o))
 	p := plan.Plan{
 		Format: plan.Format, Tool: tool, Run: run, Source: source, Target: target, Options: o,
 		Findings: plan.Check(source, target, o),
 		Stages: append(stages,
 			switchByHand(run, source.Version, sel, o, cut),
-			withCopied(release(run, sel), source, sel, o),
-			pgsync.Teardown(run),
-			finalize(repairs),
+			withCopied(release(run, sel, wayBack), source, sel, o),
+			pgsync.Teardown(run, wayBack),
+			finalize(run, repairs, wayBack),
 		),
+		Back: back,
 	}
 	return p.Estimated(sel)
 }
@@ -125,8 +134,11 @@ func finish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o pla
 	return plan.Stage{ID: plan.StageFinish, Title: "indexes, constraints, triggers, statistics", Session: schema.SessionSettings(), Steps: steps}
 }
 
-func release(run plan.RunID, sel plan.Selection) plan.Stage {
+func release(run plan.RunID, sel plan.Selection, wayBack bool) plan.Stage {
 	stage := cutover.Release(run)
+	if wayBack {
+		stage.Steps = append(stage.Steps, pgsync.FollowStep("release.back", run.Back(), plan.Source))
+	}
 	stage.Steps = append(stage.Steps, plan.Step{
 		ID: "release.sequences", Title: "look whether a sequence was called on the old server after the switch", On: plan.Target,
 		Why:      "the fence refuses writes, not nextval: who fetches values ahead of the writes would get one twice; --sequence-margin leaves a gap for them",
@@ -136,9 +148,13 @@ func release(run plan.RunID, sel plan.Selection) plan.Stage {
 }
 
 // finalize puts the replica identities back before schema pgleap goes, which knows how they were.
-func finalize(repairs []plan.IdentityRepair) plan.Stage {
+func finalize(run plan.RunID, repairs []plan.IdentityRepair, wayBack bool) plan.Stage {
 	stage := cutover.Finalize()
-	stage.Steps = slices.Concat(pgsync.PutBackSteps(plan.Source, repairs), pgsync.PutBackSteps(plan.Target, repairs), stage.Steps)
+	var last []plan.Step
+	if wayBack {
+		last = pgsync.LastSteps(run)
+	}
+	stage.Steps = slices.Concat(last, pgsync.PutBackSteps(plan.Source, repairs), pgsync.PutBackSteps(plan.Target, repairs), stage.Steps)
 	return stage
 }
 

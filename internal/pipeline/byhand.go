@@ -16,7 +16,7 @@ func journalByHand(run plan.RunID, sourceSystemID string) string {
 	return plan.Script(plan.Typed{In: plan.TerminalNew, About: "the marker's table alone; the journal is only for pgleap", Text: `begin;
 create schema pgleap;
 comment on schema pgleap is ` + plan.QuoteLiteral(fmt.Sprintf("pgleap run=%s side=target other=%s, by hand", run, sourceSystemID)) + `;
-create table pgleap.marker (id bigint primary key, run text not null, at timestamptz not null default clock_timestamp());
+` + plan.MarkerDefinition + `;
 commit;`})
 }
 

@@ -23,6 +23,7 @@ const (
 	callCompare   = "compare-catalogs"
 
 	callLateSequences = "late-sequences"
+	callLateBack      = "late-sequences-back"
 
 	callChangeRoles  = "change-roles"
 	callRestoreRoles = "restore-roles"
@@ -34,7 +35,12 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 	case pgsync.CallSlot:
 		return pgsync.CreateSlot(ctx, r.source, s, r.Options.SlotTimeout, r.emit)
 	case pgsync.CallUnslot:
-		return pgsync.DropSlot(ctx, r.source, r.Run, statementOf(s))
+		publisher, lane := r.publisher(s.On)
+		return pgsync.DropSlot(ctx, publisher, lane, statementOf(s))
+	case pgsync.CallFollow:
+		return r.follow(ctx, s)
+	case plan.CallUnfence:
+		return r.unfence(ctx, s)
 	case pgsync.CallSetIdentity:
 		return r.alterBriefly(ctx, r.source.Session, s.ID, s.Do.SQL)
 	case pgsync.CallPutBack:
@@ -60,10 +66,10 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 	case callRestoreRoles:
 		return r.restoreRoles(ctx, s)
 	case callLateSequences:
-		if err := r.lateDefinitions(ctx); err != nil {
-			return err
-		}
-		return r.lateSequences(ctx)
+		return r.late(ctx, journal.Released)
+	case callLateBack:
+		t := r.turned()
+		return t.late(ctx, journal.Returned)
 	case callLateLargeObjects:
 		return r.lateLargeObjects(ctx, s)
 	}
@@ -82,13 +88,21 @@ func (r *run) carrier() *sequences.Carrier {
 	return &sequences.Carrier{Source: r.source, Target: r.target, Of: r.sel.Sequences, Margin: r.Options.SequenceMargin}
 }
 
+// late tells what came to the side that was left behind the switch, whose record is of that kind.
+func (r *run) late(ctx context.Context, record string) error {
+	if err := r.lateDefinitions(ctx); err != nil {
+		return err
+	}
+	return r.lateSequences(ctx, record)
+}
+
 // lateSequences tells of sequences that were called on the old server after the switch had read them, and
 // puts the target's beyond them.
-func (r *run) lateSequences(ctx context.Context) error {
+func (r *run) lateSequences(ctx context.Context, record string) error {
 	var switched struct {
 		Sequences []sequences.Report `json:"sequences"`
 	}
-	if _, err := r.journal.Data(ctx, journal.Released, "", &switched); err != nil {
+	if _, err := r.journal.Data(ctx, record, "", &switched); err != nil {
 		return err
 	}
 	late, err := r.carrier().Late(ctx, switched.Sequences)
@@ -97,8 +111,8 @@ func (r *run) lateSequences(ctx context.Context) error {
 	}
 	for _, l := range late {
 		r.emit(plan.Event{
-			Kind: plan.EventNote, Stage: plan.StageRelease, Data: map[string]any{"sequence": l.Name, "values": l.Values, "moved": l.Moved},
-			Message: fmt.Sprintf("%s: look for its values among the new rows, the new server may have given them out too; a client is still connected to the old one (--sequence-margin leaves a gap for this)", l),
+			Kind: plan.EventNote, Stage: r.releaseStage(), Data: map[string]any{"sequence": l.Name, "values": l.Values, "moved": l.Moved},
+			Message: fmt.Sprintf(r.direction.Words("%s: look for its values among the new rows, the new server may have given them out too; a client is still connected to the old one (--sequence-margin leaves a gap for this)"), l.Say(r.direction)),
 		})
 	}
 	return nil
@@ -109,11 +123,10 @@ func (r *run) lateDefinitions(ctx context.Context) error {
 	if r.definitions == "" { // another process made the switch
 		return nil
 	}
-	stage, _ := r.plan.Stage(plan.StageSwitch)
-	step, _ := stage.Step(cutover.StepUnchanged)
+	step := r.switchStep(cutover.StepUnchanged)
 	now, err := cutover.Definitions(ctx, r.source, step.Do.SQL)
 	if err == nil && now != r.definitions {
-		r.emit(plan.Event{Kind: plan.EventNote, Stage: plan.StageRelease, Message: "a table, column or sequence was created, changed or dropped on the old server in a transaction that was open during the switch: it is not fenced, and what is in it is not on the new server"})
+		r.emit(plan.Event{Kind: plan.EventNote, Stage: r.releaseStage(), Message: r.direction.Words("a table, column or sequence was created, changed or dropped on the old server in a transaction that was open during the switch: it is not fenced, and what is in it is not on the new server")})
 	}
 	return err
 }

@@ -38,10 +38,11 @@ type ends struct {
 	left, over *pg.Session
 	// subscription is its name on the side that takes over.
 	subscription string
+	stage        plan.StageID // of the switch
 }
 
 func (r *run) ends() ends {
-	return ends{leaves: plan.Source, left: r.source.Session, over: r.target.Session, subscription: r.Run.Object()}
+	return ends{leaves: r.direction.From(), left: r.source.Session, over: r.target.Session, subscription: r.lane().Object(), stage: r.switchStage().ID}
 }
 
 // control decides when a switch begins.
@@ -131,7 +132,7 @@ func (c *control) untilWord(ctx context.Context) error {
 	return c.until(ctx, "the word", func(ctx context.Context) (string, error) {
 		by, err := c.journal.WordBy(ctx, id)
 		if by != "" {
-			c.emit(plan.Event{Kind: plan.EventNote, Stage: plan.StageSwitch, Message: "the word was given by " + by})
+			c.emit(plan.Event{Kind: plan.EventNote, Stage: c.stage, Message: "the word was given by " + by})
 		}
 		if err != nil || by != "" {
 			return "", err
@@ -180,7 +181,7 @@ func (c *control) tellBlind(ctx context.Context) error {
 	all, err := pg.SeesTransactions(ctx, c.left)
 	if err == nil && !all {
 		c.emit(plan.Event{
-			Kind: plan.EventNote, Stage: plan.StageSwitch,
+			Kind: plan.EventNote, Stage: c.stage,
 			Message: fmt.Sprintf("a quiet moment is looked for among the transactions of our own roles alone: to see the others on the %s, grant pg_read_all_stats to %s", c.leaves, plan.QuoteIdent(c.left.Address().User())),
 		})
 	}
@@ -228,7 +229,7 @@ func (c *control) until(ctx context.Context, what string, look func(context.Cont
 		}
 		if time.Since(said) >= controlSay {
 			said = time.Now()
-			c.emit(plan.Event{Kind: plan.EventWaiting, Stage: plan.StageSwitch, Message: text, Data: map[string]any{"for": what}})
+			c.emit(plan.Event{Kind: plan.EventWaiting, Stage: c.stage, Message: text, Data: map[string]any{"for": what}})
 		}
 		select {
 		case <-ctx.Done():

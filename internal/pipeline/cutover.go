@@ -35,13 +35,10 @@ func Cutover(ctx context.Context, c Config) error {
 	if err := r.errAborting(ctx); err != nil {
 		return err
 	}
-	// The plan's own values stand unless the operator gave others for this cutover.
-	if c.Options.MaxWriteStall > 0 {
-		r.Options.MaxWriteStall = c.Options.MaxWriteStall
+	if err := r.errRollingBack(ctx); err != nil {
+		return err
 	}
-	if c.Options.SequenceMargin >= 0 {
-		r.Options.SequenceMargin = c.Options.SequenceMargin
-	}
+	r.choose(c.Options)
 	done, err := r.journal.Stages(ctx)
 	if err != nil {
 		return err
@@ -65,7 +62,11 @@ func Cutover(ctx context.Context, c Config) error {
 		return err
 	}
 	r.tellWarnings()
-	r.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf("point the clients at %s. The old server stays fenced: who writes to it gets SQLSTATE 25006. pgleap finalize, when nobody needs it any more", r.Target)})
+	back := ""
+	if r.plan.HasWayBack() {
+		back = ". pgleap rollback goes back to it without a loss, until pgleap finalize"
+	}
+	r.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf("point the clients at %s. The old server stays fenced: who writes to it gets SQLSTATE 25006%s. pgleap finalize, when nobody needs it any more", r.Target, back)})
 	return nil
 }
 
@@ -85,16 +86,16 @@ func (r *run) walkCutover(ctx context.Context, released bool) error {
 // rehearseSwitch makes the switch up to its point of no return, and gives everything back. Nothing of it is recorded
 // that a cutover reads.
 func (r *run) rehearseSwitch(ctx context.Context, switched bool) error {
-	stage, _ := r.plan.Stage(plan.StageSwitch)
+	stage := r.switchStage()
 	if switched {
 		return plan.Fail(plan.KindNotReady, "pgleap status tells what is next", "there is nothing to rehearse: run %s has been switched over", r.Run)
 	}
-	fenced, err := r.fenced(ctx, stage)
+	fenced, err := r.fenced(ctx)
 	if err != nil {
 		return err
 	}
 	if fenced {
-		return plan.Fail(plan.KindPastReturn, "run pgleap cutover: it goes on behind the fence", "there is nothing to rehearse: the fence stands, an earlier cutover has passed its point of no return")
+		return plan.Fail(plan.KindPastReturn, "run pgleap "+r.Verb+": it goes on behind the fence", "there is nothing to rehearse: the fence stands, an earlier %s has passed its point of no return", r.Verb)
 	}
 	started := time.Now()
 	r.emit(plan.Event{Kind: plan.EventStage, Stage: stage.ID, Message: "rehearsal: " + stage.Title})
@@ -149,9 +150,9 @@ func watchRelease(emit func(plan.Event), released *bool) func(plan.Event) {
 	}
 }
 
-// switchOver walks the stage of the switch.
+// switchOver walks the stage of the switch, in the run's direction.
 func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
-	fenced, err := r.fenced(ctx, stage)
+	fenced, err := r.fenced(ctx)
 	if err != nil {
 		return err
 	}
@@ -161,9 +162,10 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		if err := r.errLocksLost(ctx); err != nil {
 			return err
 		}
-		step, _ := stage.Step(cutover.StepUnchanged)
-		definitions, err := cutover.Definitions(ctx, r.source, step.Do.SQL)
-		if err == nil {
+		definitions, err := cutover.Definitions(ctx, r.source, r.switchStep(cutover.StepUnchanged).Do.SQL)
+		if err == nil && r.direction == plan.Backward {
+			err = r.turned().gateBack(ctx)
+		} else if err == nil {
 			err = r.gate(ctx)
 		}
 		if stop := panicOf(ctx); stop != nil {
@@ -194,9 +196,19 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 			deferred = append(deferred, s)
 		}
 	}
+	back := r.back()
+	if f, ok := back.(*following); ok {
+		defer f.close()
+	}
 	*w = cutover.Switch{
-		Run: r.Run, Subscription: r.Run.Object(), Stage: stage, Budget: r.Options.MaxWriteStall, Jobs: r.Options.Jobs, Connect: loader{r}, Definitions: w.Definitions, Unchanged: r.filenodesUnchanged, Deferred: deferred, Emit: r.emit, Point: r.Point,
-		Traffic: r.traffic(), Back: r.back(), Await: r.await, Quiet: r.quiet, Prove: r.prove, Rehearse: r.Control.Rehearse,
+		Run: r.Run, Direction: r.direction, Subscription: r.lane().Object(), Stage: stage, Budget: r.Options.MaxWriteStall, Jobs: r.Options.Jobs, Connect: loader{r}, Definitions: w.Definitions, Unchanged: r.filenodesUnchanged, Deferred: deferred, Emit: r.emit, Point: r.Point,
+		Traffic: r.traffic(), Back: back, Await: r.await, Prove: r.prove, Rehearse: r.Control.Rehearse,
+		Quiet: func(ctx context.Context) error {
+			if err := r.quiet(ctx); err != nil {
+				return err
+			}
+			return r.advanceAgain(ctx, back)
+		},
 		Sequences: func(source *pg.Source, target *pg.Target) cutover.Sequences {
 			c := r.carrier()
 			c.Source, c.Target = source, target
@@ -222,12 +234,19 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	if exists(r.Control.PanicFile) {
 		r.emit(plan.Event{Kind: plan.EventNote, Stage: stage.ID, Message: "too late, nothing is undone behind the point of no return: " + r.Control.PanicFile + " is there"})
 	}
-	return r.journal.Record(context.WithoutCancel(ctx), journal.Released, stage.ID, "", result)
+	kind := journal.Released
+	if r.direction == plan.Backward {
+		kind = journal.Returned
+	}
+	return r.journal.Record(context.WithoutCancel(ctx), kind, stage.ID, "", result)
 }
 
 // stillFenced refuses to begin anew when the target was released and the fence is gone: clients may write to
 // both servers, and a second switch would set the target's sequences back.
 func (r *run) stillFenced(ctx context.Context) error {
+	if r.direction == plan.Backward {
+		return r.stillFencedBack(ctx)
+	}
 	released, err := r.journal.Has(ctx, journal.Released)
 	if err != nil || !released {
 		return err
@@ -236,20 +255,29 @@ func (r *run) stillFenced(ctx context.Context) error {
 		"run %s was released, but the fence is gone from the source: somebody dropped it by hand", r.Run)
 }
 
+// stillFencedBack is stillFenced for a rollback, whose end alone is recorded.
+func (r *run) stillFencedBack(ctx context.Context) error {
+	returned, err := r.journal.Has(ctx, journal.Returned)
+	if err != nil || !returned {
+		return err
+	}
+	return plan.Fail(plan.KindPastReturn, "the source is the truth: keep every client off the target, and take the run back with pgleap abort when the rollback's record is mended",
+		"run %s was rolled back, but the fence is gone from the target: somebody dropped it by hand", r.Run)
+}
+
 // recordUndone leaves a trace of an attempt that was taken back; without the target there is none.
 func (r *run) recordUndone(cause error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if err := r.journal.Record(ctx, journal.Undone, plan.StageSwitch, "", map[string]string{"cause": r.redact(cause.Error())}); err != nil {
+	if err := r.journal.Record(ctx, journal.Undone, r.switchStage().ID, "", map[string]string{"cause": r.redact(cause.Error())}); err != nil {
 		r.Log.Warn("the undone attempt is not in the journal", "error", err)
 	}
-	r.emit(plan.Event{Kind: plan.EventUndone, Stage: plan.StageSwitch, Message: "the switch is undone, the source is writable again"})
+	r.emit(plan.Event{Kind: plan.EventUndone, Stage: r.switchStage().ID, Message: r.direction.Words("the switch is undone, the source is writable again")})
 }
 
-func (r *run) fenced(ctx context.Context, stage plan.Stage) (bool, error) {
-	step, _ := stage.Step(cutover.StepFence)
+func (r *run) fenced(ctx context.Context) (bool, error) {
 	var state string
-	if err := r.source.QueryRow(ctx, step.Probe).Scan(&state); err != nil {
+	if err := r.source.QueryRow(ctx, r.switchStep(cutover.StepFence).Probe).Scan(&state); err != nil {
 		return false, fmt.Errorf("look for the fence: %w", err)
 	}
 	return state != string(plan.Absent), nil

@@ -80,18 +80,22 @@ func (r *run) rememberFilenodes(ctx context.Context, s plan.Step) error {
 // filenodesUnchanged refuses when a published table has another file than before the slot: it was truncated, or
 // rewritten, which cannot be told apart. q is a session on the source. Where TRUNCATE is published it asks nothing.
 func (r *run) filenodesUnchanged(ctx context.Context, q pg.Querier) error {
-	stage, _ := r.plan.Stage(plan.StagePublish)
-	step, ok := stage.Step(stepFilenodes)
-	if !ok {
+	remembered, statement := stepBackFiles, filenodesStatement(r.lane())
+	if r.direction == plan.Forward {
+		stage, _ := r.plan.Stage(plan.StagePublish)
+		step, _ := stage.Step(stepFilenodes)
+		remembered, statement = step.ID, step.Do.SQL
+	}
+	if r.plan.Source.Version.Has(pgver.PublishTruncate) {
 		return nil
 	}
 	var before []filenode
-	if found, err := r.journal.Data(ctx, journal.Before, stepFilenodes, &before); err != nil {
+	if found, err := r.journal.Data(ctx, journal.Before, remembered, &before); err != nil {
 		return err
 	} else if !found {
-		return fmt.Errorf("the journal does not hold what step %s has remembered", stepFilenodes)
+		return fmt.Errorf("the journal does not hold what step %s has remembered", remembered)
 	}
-	now, err := readFilenodes(ctx, q, step.Do.SQL)
+	now, err := readFilenodes(ctx, q, statement)
 	if err != nil {
 		return err
 	}
@@ -108,8 +112,8 @@ func (r *run) filenodesUnchanged(ctx context.Context, q pg.Querier) error {
 	if len(changed) == 0 {
 		return nil
 	}
-	return plan.Fail(plan.KindDrift, "begin anew: pgleap abort, then pgleap sync; and do without these commands until the cutover is over",
-		"%d tables of the source have another file than when the run was begun: %s\nTRUNCATE does that, and PostgreSQL %d does not replicate it: the target would keep the rows. VACUUM FULL, CLUSTER and a rewriting ALTER TABLE do it too, and cannot be told from it",
+	return plan.Fail(plan.KindDrift, r.anew()+"; and do without these commands until the cutover is over",
+		r.direction.Words("%d tables of the source have another file than when the run was begun: %s\nTRUNCATE does that, and PostgreSQL %d does not replicate it: the target would keep the rows. VACUUM FULL, CLUSTER and a rewriting ALTER TABLE do it too, and cannot be told from it"),
 		len(changed), someOf(changed), r.plan.Source.Version.Major())
 }
 

@@ -26,9 +26,22 @@ func (r *run) gate(ctx context.Context) error {
 	if err := r.checkAgain(ctx); err != nil {
 		return err
 	}
-	if err := r.compareSoon(ctx); err != nil {
+	if err := r.comparedSoon(ctx, plan.Forward, func() error {
+		if err := r.judgeGate(ctx); err != nil { // first: to the comparison an invalid index is none
+			return err
+		}
+		if err := r.compare(ctx); err != nil {
+			return err
+		}
+		return r.stillFit(ctx)
+	}); err != nil {
 		return err
 	}
+	return r.awaitReady(ctx)
+}
+
+// awaitReady waits until the side that takes over is near.
+func (r *run) awaitReady(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, gateWait)
 	defer cancel()
 	var locked time.Time // since when the apply worker waits for somebody's lock
@@ -39,7 +52,7 @@ func (r *run) gate(ctx context.Context) error {
 		if err != nil || o.reason == "" {
 			return err
 		}
-		r.emit(plan.Event{Kind: plan.EventWaiting, Stage: plan.StageSwitch, Message: o.check + ": " + o.reason, Data: map[string]any{"check": o.check}})
+		r.emit(plan.Event{Kind: plan.EventWaiting, Stage: r.switchStage().ID, Message: o.check + ": " + o.reason, Data: map[string]any{"check": o.check}})
 		switch {
 		case !o.locked:
 			locked = time.Time{}
@@ -67,44 +80,46 @@ type obstacle struct {
 	locked      bool // it is somebody's lock on the target: as long as writes may stand still is long enough to wait for it
 }
 
-const fixLater = "see pgleap status; run pgleap cutover again when the target has caught up"
+func (r *run) fixLater() string {
+	return r.direction.Words("see pgleap status; run pgleap cutover again when the target has caught up")
+}
 
 // notReady says what stands in the way of a switch right now.
 func (r *run) notReady(ctx context.Context) (o obstacle, err error) {
-	w, err := pgsync.ReadWorker(ctx, r.target, r.Run)
+	w, err := pgsync.ReadWorker(ctx, r.target, r.lane())
 	if err != nil {
 		return o, err
 	}
 	if !w.Exists || !w.Enabled || w.PID == nil {
-		return obstacle{check: "apply-alive", reason: w.Trouble(), fix: fixLater}, nil
+		return obstacle{check: "apply-alive", reason: w.Trouble(), fix: r.fixLater()}, nil
 	}
-	states, err := pgsync.Tables(ctx, r.target, r.Run)
+	states, err := pgsync.Tables(ctx, r.target, r.lane())
 	if err != nil {
 		return o, err
 	}
 	if ready, _ := pgsync.Progress(states, nil); ready != len(r.sel.Published)+1 {
-		return obstacle{check: "all-ready", reason: fmt.Sprintf("%d of %d tables are ready", ready, len(r.sel.Published)+1), fix: fixLater}, nil
+		return obstacle{check: "all-ready", reason: fmt.Sprintf("%d of %d tables are ready", ready, len(r.sel.Published)+1), fix: r.fixLater()}, nil
 	}
-	blockers, err := cutover.ApplyBlockers(ctx, r.target, r.Run.Object())
+	blockers, err := cutover.ApplyBlockers(ctx, r.target, r.lane().Object())
 	if err != nil {
 		return o, err
 	}
 	if len(blockers) > 0 {
 		return obstacle{
 			check: "apply-alive", locked: true,
-			reason: "on the target the apply worker waits for a lock, so the drain could not end: " + blockers[0].String(),
-			fix:    fmt.Sprintf("let that transaction end, or end it on the target with: select pg_terminate_backend(%d); then run pgleap cutover again", blockers[0].PID),
+			reason: r.direction.Words("on the target the apply worker waits for a lock, so the drain could not end: ") + blockers[0].String(),
+			fix:    fmt.Sprintf(r.direction.Words("let that transaction end, or end it on the target with: select pg_terminate_backend(%d); then run pgleap cutover again"), blockers[0].PID),
 		}, nil
 	}
-	lag, err := pgsync.ReadLag(ctx, r.source, r.Run)
+	lag, err := pgsync.ReadLag(ctx, r.source, r.lane())
 	if err != nil {
 		return o, err
 	}
 	if !lag.Active {
-		return obstacle{check: "apply-alive", reason: "the slot is not in use: the target does not receive anything", fix: fixLater}, nil
+		return obstacle{check: "apply-alive", reason: r.direction.Words("the slot is not in use: the target does not receive anything"), fix: r.fixLater()}, nil
 	}
 	if lag.Bytes > cutover.MostLag {
-		return obstacle{check: "lag", reason: fmt.Sprintf("the target is %s behind, more than %s: the drain would take too long", plan.HumanBytes(lag.Bytes), plan.HumanBytes(cutover.MostLag)), fix: fixLater}, nil
+		return obstacle{check: "lag", reason: fmt.Sprintf(r.direction.Words("the target is %s behind, more than %s: the drain would take too long"), plan.HumanBytes(lag.Bytes), plan.HumanBytes(cutover.MostLag)), fix: r.fixLater()}, nil
 	}
 	return r.markerArrives(ctx)
 }
@@ -127,7 +142,7 @@ func (r *run) stillFit(ctx context.Context) error {
 // stillPublished: a table that was dropped and made again has the same definition, and is in no publication.
 func (r *run) stillPublished(ctx context.Context) error {
 	rows, err := r.source.Query(ctx, `select n.nspname, c.relname from pg_publication p cross join lateral pg_get_publication_tables(p.pubname) t
-join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace where p.pubname = $1`, r.Run.Object())
+join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace where p.pubname = $1`, r.lane().Object())
 	if err != nil {
 		return fmt.Errorf("read the publication: %w", err)
 	}
@@ -148,9 +163,17 @@ join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
 	if len(missing) == 0 {
 		return nil
 	}
-	return plan.Fail(plan.KindDrift, "begin anew: pgleap abort, then pgleap sync",
-		"%d tables of the source are not in publication %s any more, so their rows did not reach the target (somebody took them out, or dropped them and made them again): %s",
-		len(missing), r.Run.Object(), someOf(missing))
+	return plan.Fail(plan.KindDrift, r.anew(),
+		r.direction.Words("%d tables of the source are not in publication %s any more, so their rows did not reach the target (somebody took them out, or dropped them and made them again): %s"),
+		len(missing), r.lane().Object(), someOf(missing))
+}
+
+// anew is what remains to be done when rows are missing on the side that should take over.
+func (r *run) anew() string {
+	if r.direction == plan.Backward {
+		return "there is no way back any more: the target stays the truth, finish with pgleap finalize"
+	}
+	return "begin anew: pgleap abort, then pgleap sync"
 }
 
 // cheapChecks are made again at every gate: they tell of what would be lost, or would stop apply.

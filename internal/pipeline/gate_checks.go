@@ -72,8 +72,7 @@ const markerWait = 2 * time.Second
 // markerArrives sends a marker through the subscription while nobody waits yet: what does not drain now would not
 // drain with the writers stopped either.
 func (r *run) markerArrives(ctx context.Context) (o obstacle, err error) {
-	stage, _ := r.plan.Stage(plan.StageSwitch)
-	drain, _ := stage.Step(cutover.StepDrain)
+	drain := r.switchStep(cutover.StepDrain)
 	id := time.Now().UnixNano()
 	if _, err := r.source.Exec(ctx, `insert into pgleap.marker (id, run) values ($1, $2)`, id, string(r.Run)); err != nil {
 		return o, fmt.Errorf("write a marker: %w", err)
@@ -95,13 +94,13 @@ func (r *run) markerArrives(ctx context.Context) (o obstacle, err error) {
 		case <-tick.C:
 		}
 	}
-	lag, err := pgsync.ReadLag(ctx, r.source, r.Run)
+	lag, err := pgsync.ReadLag(ctx, r.source, r.lane())
 	if err != nil {
 		return o, err
 	}
 	return obstacle{
 		check:  "lag",
-		reason: fmt.Sprintf("a marker needs more than %s to reach the target, which is %s behind: the drain would take as long, with the writers stopped", plan.HumanDuration(time.Since(began)), plan.HumanBytes(lag.Bytes)),
-		fix:    fixLater,
+		reason: fmt.Sprintf(r.direction.Words("a marker needs more than %s to reach the target, which is %s behind: the drain would take as long, with the writers stopped"), plan.HumanDuration(time.Since(began)), plan.HumanBytes(lag.Bytes)),
+		fix:    r.fixLater(),
 	}, nil
 }

@@ -19,6 +19,7 @@ type Config struct {
 	Tool             string // name and version, for the journal
 	Source, Target   pg.Address
 	SourceFromTarget pg.Address // where the target reaches the source; zero: at Source
+	TargetFromSource pg.Address // where the source reaches the target, for the way back; zero: at Target
 	Run              plan.RunID
 	Options          plan.Options
 	PgDump           string // a command line; "" searches
@@ -59,8 +60,10 @@ func (c Config) point(name string) {
 // conninfo is what the subscription connects with: timeouts of the role or the database on the source would
 // end the first copy.
 func (c Config) conninfo(v pg.Address) pg.Secret {
-	return v.Conninfo(c.Run.Object(), map[string]string{"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"})
+	return v.Conninfo(c.Run.Object(), noTimeouts)
 }
+
+var noTimeouts = map[string]string{"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
 
 // reachedAt is the source's address as the target sees it.
 func (c Config) reachedAt() pg.Address {
@@ -68,6 +71,14 @@ func (c Config) reachedAt() pg.Address {
 		return c.Source
 	}
 	return c.SourceFromTarget
+}
+
+// reachedBackAt is the target's address as the source sees it.
+func (c Config) reachedBackAt() pg.Address {
+	if c.TargetFromSource.IsZero() {
+		return c.Target
+	}
+	return c.TargetFromSource
 }
 
 // OpenSource and OpenTarget open sessions that may write.
@@ -92,6 +103,8 @@ type run struct {
 	locks   []*journal.Lock
 	plan    plan.Plan
 	sel     plan.Selection
+
+	direction plan.Direction // of the switch; backward in what turned returns
 
 	switched    cutover.Result // of the switch that this process made
 	definitions string         // of the source, as the switch found them
@@ -202,6 +215,9 @@ func (r *run) load(ctx context.Context) (bool, error) {
 		q       pg.Querier
 		planned string
 	}{{plan.Source, r.source, known.SourceSystemID}, {plan.Target, r.target, known.TargetSystemID}} {
+		if side.name == plan.Source && r.source == nil { // it is lost for good
+			continue
+		}
 		id, err := systemID(ctx, side.q)
 		if err != nil {
 			return false, fmt.Errorf("%s: %w", side.name, err)
@@ -210,8 +226,8 @@ func (r *run) load(ctx context.Context) (bool, error) {
 			return false, plan.Fail(plan.KindDrift, "give the addresses the run was begun with", "the %s is another server than the one run %s was begun with (system identifier %s instead of %s)", side.name, r.Run, id, side.planned)
 		}
 	}
-	if planned, now := known.Plan.Source.Database, r.Source.Database(); planned != now {
-		return false, plan.Fail(plan.KindDrift, "give the addresses the run was begun with", "run %s was begun with database %q of the source, not with %q", r.Run, planned, now)
+	if planned := known.Plan.Source.Database; r.source != nil && planned != r.Source.Database() {
+		return false, plan.Fail(plan.KindDrift, "give the addresses the run was begun with", "run %s was begun with database %q of the source, not with %q", r.Run, planned, r.Source.Database())
 	}
 	r.plan = known.Plan
 	r.Options = known.Plan.Options

@@ -12,19 +12,32 @@ import (
 	pgsync "pgleap/sync"
 )
 
-// knownAs is the setting that holds the source's conninfo in a session of ours. It travels in the startup packet,
+// knownAs is the setting that holds the other server's conninfo in a session of ours. It travels in the startup packet,
 // which no server logs, and nobody but the session sees it.
 const knownAs = "pgleap.conninfo"
 
-// openKnowing opens a session on the target that knows a conninfo: see execSecret.
-func (c Config) openKnowing(ctx context.Context, at pg.Address, conninfo pg.Secret) (*pg.Target, error) {
-	return pg.OpenTarget(ctx, at, pg.Options{Verb: c.Verb, Log: c.Log, Settings: map[string]string{knownAs: conninfo.Reveal()}})
+// openKnowing opens a session on the side, at the address, that knows the conninfo of the other: see execSecret.
+func (c Config) openKnowing(ctx context.Context, side plan.Side, at pg.Address, conninfo pg.Secret) (*pg.Session, error) {
+	o := pg.Options{Verb: c.Verb, As: string(side), Log: c.Log, Settings: map[string]string{knownAs: conninfo.Reveal()}}
+	t, err := pg.OpenTarget(ctx, at, o)
+	if err != nil {
+		return nil, err
+	}
+	return t.Session, nil
+}
+
+// conninfoFor is what a subscription on the side connects with, and the mark that stands for it.
+func (c Config) conninfoFor(side plan.Side) (mark string, conninfo pg.Secret) {
+	if side == plan.Source {
+		return pgsync.TargetConninfo, c.reachedBackAt().Conninfo(c.Run.Back().Object(), noTimeouts)
+	}
+	return pgsync.Conninfo, c.conninfo(c.reachedAt())
 }
 
 // execSecret sends a statement with the conninfo in the place of its placeholder, on a session that knows it, in an
 // open transaction. A superuser's goes out of the log's sight. Others cannot switch the log off: theirs is put
 // together on the server, and an error is raised anew, because the log would quote the statement with it.
-func (c Config) execSecret(ctx context.Context, t *pg.Target, template string) error {
+func (c Config) execSecret(ctx context.Context, t *pg.Session, mark, template string) error {
 	hidden, err := hideStatement(ctx, t)
 	if err != nil {
 		return err
@@ -34,14 +47,14 @@ func (c Config) execSecret(ctx context.Context, t *pg.Target, template string) e
 		if err := t.QueryRow(ctx, "select current_setting($1)", knownAs).Scan(&conninfo); err != nil {
 			return fmt.Errorf("read the conninfo of the session: %w", err)
 		}
-		sql := strings.Replace(template, pgsync.Conninfo, strings.ReplaceAll(conninfo, "'", "''"), 1)
+		sql := strings.Replace(template, mark, strings.ReplaceAll(conninfo, "'", "''"), 1)
 		return t.ExecSecret(ctx, template, pg.Secret(sql))
 	}
 	_, err = t.Exec(ctx, `do $pgleap$
 declare
   what text; more text; advice text;
 begin
-  execute replace(`+plan.QuoteLiteral(template)+`, `+plan.QuoteLiteral(pgsync.Conninfo)+`, replace(current_setting('`+knownAs+`'), '''', ''''''));
+  execute replace(`+plan.QuoteLiteral(template)+`, `+plan.QuoteLiteral(mark)+`, replace(current_setting('`+knownAs+`'), '''', ''''''));
 exception when others or query_canceled then
   get stacked diagnostics what = message_text, more = pg_exception_detail, advice = pg_exception_hint;
   raise exception using errcode = sqlstate, message = what, detail = more, hint = advice;
@@ -51,7 +64,7 @@ end $pgleap$`)
 
 // hideStatement keeps the transaction's next statements, which hold a password, out of the server's log and
 // of pg_stat_activity and pg_stat_statements, where we may. Only a superuser may.
-func hideStatement(ctx context.Context, t *pg.Target) (hidden bool, err error) {
+func hideStatement(ctx context.Context, t *pg.Session) (hidden bool, err error) {
 	n, err := t.Exec(ctx, pgsync.HideStatement)
 	if err != nil {
 		return false, fmt.Errorf("keep a secret out of the server's log: %w", err)
@@ -62,7 +75,7 @@ func hideStatement(ctx context.Context, t *pg.Target) (hidden bool, err error) {
 // reach tries for real whether the target reaches the source with the subscription's own conninfo. Only the
 // target's network counts, not ours. It is tried in the database at: the scratch database where there is one.
 func (c Config) reach(ctx context.Context, at pg.Address) (plan.Reach, error) {
-	t, err := c.openKnowing(ctx, at, c.conninfo(c.reachedAt()))
+	t, err := c.openKnowing(ctx, plan.Target, at, c.conninfo(c.reachedAt()))
 	if err != nil {
 		return plan.Reach{}, err
 	}
@@ -84,7 +97,7 @@ func (c Config) reach(ctx context.Context, at pg.Address) (plan.Reach, error) {
 func (c Config) reachPlain(ctx context.Context, at pg.Address, v pgver.Version) (plan.Reach, error) {
 	const unknown = "pgleap_tries_to_get_in"
 	enter := func(a pg.Address) (bool, error) {
-		t, err := c.openKnowing(ctx, at, a.Conninfo(c.Run.Object(), map[string]string{unknown: "on"}))
+		t, err := c.openKnowing(ctx, plan.Target, at, a.Conninfo(c.Run.Object(), map[string]string{unknown: "on"}))
 		if err != nil {
 			return false, err
 		}
@@ -115,13 +128,13 @@ const (
 )
 
 // trySubscription makes a subscription to a publication that is not there, and rolls back.
-func (c Config) trySubscription(ctx context.Context, t *pg.Target) error {
+func (c Config) trySubscription(ctx context.Context, t *pg.Session) error {
 	if _, err := t.Exec(ctx, "begin read write"); err != nil {
 		return err
 	}
 	defer t.Rollback()
 	name := plan.QuoteIdent(c.Run.Object() + "_check")
-	return c.execSecret(ctx, t, "create subscription "+name+" connection '"+pgsync.Conninfo+"' publication "+name+
+	return c.execSecret(ctx, t, pgsync.Conninfo, "create subscription "+name+" connection '"+pgsync.Conninfo+"' publication "+name+
 		" with (create_slot = false, slot_name = none, enabled = false, copy_data = false)")
 }
 

@@ -49,6 +49,7 @@ func (r *reader) read(ctx context.Context) (Reading, error) {
 	}
 	var trial *plan.TrialFacts
 	var reach plan.Reach
+	var back *plan.Reach
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.readSource(inner) })
 	group.Go(func() error { return r.readTarget(inner) })
@@ -58,8 +59,12 @@ func (r *reader) read(ctx context.Context) (Reading, error) {
 		trial, reach, err = r.tryOut(inner, reason)
 		return err
 	})
+	group.Go(func() (err error) {
+		back, err = r.reachBack(inner)
+		return err
+	})
 	err := group.Wait()
-	r.reading.Target.ReachesSource, r.reading.Target.Trial = &reach, trial
+	r.reading.Target.ReachesSource, r.reading.Target.Trial, r.reading.Source.ReachesTarget = &reach, trial, back
 	r.reading.Source.PgDump = &plan.PgDump{Command: strings.Join(r.program.Command, " "), Major: r.program.Major, Version: r.program.Version}
 	if r.findErr != nil {
 		r.reading.Source.PgDump = &plan.PgDump{Error: r.findErr.Error()}

@@ -46,8 +46,7 @@ func refreshStep(prefix string, v plan.Relation) plan.Step {
 
 // refreshAnew carries out the stage, unless the fence stands: then clients may be on the target.
 func (r *run) refreshAnew(ctx context.Context, stage plan.Stage) error {
-	fenceStage, _ := r.plan.Stage(plan.StageSwitch)
-	if fenced, err := r.fenced(ctx, fenceStage); err != nil || fenced {
+	if fenced, err := r.fenced(ctx); err != nil || fenced {
 		return err
 	}
 	t, err := r.openLoader(ctx)

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,6 +86,7 @@ func (p *reporter) event(e plan.Event, redact func(string) string) bool {
 }
 
 func (p *reporter) point(name string) {
+	name = strings.TrimPrefix(name, "back-") // a rollback's are named after its own stage
 	what, ok := momentWords[name]
 	if !ok {
 		return
@@ -128,10 +130,10 @@ func (r *run) reportSwitch(ctx context.Context, e ends, result cutover.Result, e
 	clients, failed := r.tellSessions(ctx, e.left)
 	p.report.Clients = &clients
 	if failed != nil {
-		r.emit(plan.Event{Kind: plan.EventNote, Stage: plan.StageSwitch, Message: "the sessions on the " + string(e.leaves) + ": " + pg.Message(failed)})
+		r.emit(plan.Event{Kind: plan.EventNote, Stage: e.stage, Message: "the sessions on the " + string(e.leaves) + ": " + pg.Message(failed)})
 	}
 	if clients.Terminated > 0 {
-		r.emit(plan.Event{Kind: plan.EventNote, Stage: plan.StageSwitch, Message: fmt.Sprintf("%d client sessions on the %s were ended (--sessions terminate)", clients.Terminated, e.leaves)})
+		r.emit(plan.Event{Kind: plan.EventNote, Stage: e.stage, Message: fmt.Sprintf("%d client sessions on the %s were ended (--sessions terminate)", clients.Terminated, e.leaves)})
 	}
 }
 
@@ -170,14 +172,14 @@ func (r *run) closeReport(ctx context.Context, e ends, err error) {
 		n -= *p.refused + proofs(report.Switch)
 		report.Clients.Refused = &n
 	}
-	if stage, _ := r.plan.Stage(plan.StageSwitch); report.Outcome == Rehearsed {
+	if stage, _ := r.plan.Stage(e.stage); report.Outcome == Rehearsed {
 		report.LeftOut = copySteps(stage)
 	}
-	report.WayBack = r.wayBack(report.Outcome)
+	report.WayBack = r.howBack(report.Outcome)
 	if failed := report.typeSequences(); failed != nil {
 		r.Log.Warn("the report lacks the sequences", "error", failed)
 	}
-	if failed := r.journal.Record(ctx, journal.Report, plan.StageSwitch, "", report); failed != nil {
+	if failed := r.journal.Record(ctx, journal.Report, "", "", report); failed != nil {
 		r.emit(plan.Event{Kind: plan.EventNote, Message: "the report is not in the journal: " + pg.Message(failed)})
 	}
 	r.writeReport(report)
@@ -213,7 +215,11 @@ func (p *reporter) close(o Outcome) (Report, bool) {
 // earlierReport is the report of a switch that an earlier process made: the journal knows its result.
 func (r *run) earlierReport(ctx context.Context, report Report) (Report, bool) {
 	var result cutover.Result
-	known, err := r.journal.Data(ctx, journal.Released, "", &result)
+	kind := journal.Released
+	if r.Verb == "rollback" {
+		kind = journal.Returned
+	}
+	known, err := r.journal.Data(ctx, kind, "", &result)
 	report.Earlier, report.Switch = true, &result
 	return report, known && err == nil
 }
@@ -231,16 +237,16 @@ func proofs(s *cutover.Result) (n int64) {
 	return n
 }
 
-// wayBack says how to go back until when.
-func (r *run) wayBack(o Outcome) string {
+// howBack says how to go back until when.
+func (r *run) howBack(o Outcome) string {
 	switch o {
 	case Undone, Rehearsed:
 		return "nothing to go back from: clients write on where they were"
 	case Unclear:
 		return "not known before the error is mended"
 	}
-	if _, none := r.back().(noBack); none {
-		return "there is none: what was written since the release is on the new server alone"
+	if !r.plan.HasWayBack() {
+		return "there is none, what was written since the release is on the new server alone: " + plan.OneLine(r.noWayBack().Error())
 	}
 	if r.Verb == "rollback" {
 		return "pgleap cutover, until pgleap finalize or pgleap abort: what was written meanwhile comes along"

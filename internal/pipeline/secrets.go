@@ -21,7 +21,7 @@ func (c Config) secrets() secrets {
 	return secrets{pgsync.Conninfo: c.conninfo(c.reachedAt())}
 }
 
-var anyMark = regexp.MustCompile(`\{\{(?:source_conninfo|password:[^{}']*)\}\}`)
+var anyMark = regexp.MustCompile(`\{\{(?:source_conninfo|target_conninfo|password:[^{}']*)\}\}`)
 
 func holdsSecret(sql string) bool { return anyMark.MatchString(sql) }
 
@@ -71,7 +71,7 @@ func (r *run) sendSecret(ctx context.Context, t *pg.Target, stage plan.StageID, 
 		return err
 	}
 	if holdsSecret(s.Do.SQL) {
-		if _, err := hideStatement(ctx, t); err != nil {
+		if _, err := hideStatement(ctx, t.Session); err != nil {
 			return err
 		}
 	}
@@ -84,5 +84,5 @@ func (r *run) sendSecret(ctx context.Context, t *pg.Target, stage plan.StageID, 
 }
 
 func (c Config) redact(text string) string {
-	return c.Source.Redact(c.reachedAt().Redact(c.Target.Redact(text)))
+	return c.Source.Redact(c.reachedAt().Redact(c.Target.Redact(c.TargetFromSource.Redact(text))))
 }

@@ -52,20 +52,26 @@ type StageStatus struct {
 
 // Status is everything that can be said of a run without changing anything.
 type Status struct {
-	Run      plan.RunID          `json:"run"`
-	Known    bool                `json:"known"` // the target has a journal of this run
-	Level    Level               `json:"level"`
-	Stages   []StageStatus       `json:"stages,omitempty"`
-	States   map[string]int      `json:"tables_by_state,omitempty"`
-	Tables   []pgsync.TableState `json:"tables,omitempty"`
-	Bytes    int64               `json:"copied_bytes"`
-	Total    int64               `json:"total_bytes"`
-	Lag      *pgsync.Lag         `json:"lag,omitempty"`
-	Growth   float64             `json:"retained_bytes_per_second"` // of the WAL that our slot keeps
-	Worker   *pgsync.Worker      `json:"apply_worker,omitempty"`
-	Fenced   bool                `json:"source_fenced"`
-	Aborting bool                `json:"aborting,omitempty"` // an abort was begun and not finished
-	Problems []Problem           `json:"problems"`
+	Run    plan.RunID          `json:"run"`
+	Known  bool                `json:"known"` // the target has a journal of this run
+	Level  Level               `json:"level"`
+	Stages []StageStatus       `json:"stages,omitempty"`
+	States map[string]int      `json:"tables_by_state,omitempty"`
+	Tables []pgsync.TableState `json:"tables,omitempty"`
+	Bytes  int64               `json:"copied_bytes"`
+	Total  int64               `json:"total_bytes"`
+	Lag    *pgsync.Lag         `json:"lag,omitempty"`
+	Growth float64             `json:"retained_bytes_per_second"` // of the WAL that our slot keeps
+	Worker *pgsync.Worker      `json:"apply_worker,omitempty"`
+	Fenced bool                `json:"source_fenced"`
+
+	TargetFenced bool           `json:"target_fenced"`        // a rollback has closed the target's gate
+	Truth        plan.Side      `json:"truth,omitempty"`      // the server that the writes belong to, also in the middle of a switch
+	Unfinished   string         `json:"unfinished,omitempty"` // cutover or rollback: it is past its point of no return and was killed
+	WayBack      *WayBackStatus `json:"way_back,omitempty"`   // while the target is the truth
+
+	Aborting bool      `json:"aborting,omitempty"` // an abort was begun and not finished
+	Problems []Problem `json:"problems"`
 }
 
 // Next says what the operator would do now.
@@ -79,12 +85,12 @@ func (s Status) Next() string {
 		return "pgleap abort"
 	case !s.Known:
 		return "pgleap sync"
+	case s.Unfinished != "":
+		return "pgleap " + s.Unfinished + " (goes on from there)"
+	case s.WayBack != nil:
+		return s.afterSwitch(state[plan.StageTeardown] == "done")
 	case s.Level == Critical || slices.ContainsFunc(s.Problems, func(p Problem) bool { return p.Check == "drift" }):
 		return "mend what is wrong first"
-	case s.Fenced && state[plan.StageTeardown] != "done":
-		return "pgleap cutover (goes on behind the fence)"
-	case state[plan.StageTeardown] == "done":
-		return "pgleap finalize, when nobody needs the old server any more"
 	case state[plan.StageFinish] == "done":
 		return "pgleap cutover"
 	default:
@@ -109,8 +115,8 @@ func ReadStatus(ctx context.Context, c Config, th Thresholds) (Status, error) {
 	if st.Known, err = r.load(ctx); err != nil {
 		return st, err
 	}
-	if err := r.source.QueryRow(ctx, "select "+plan.FenceStands).Scan(&st.Fenced); err != nil {
-		return st, fmt.Errorf("look for the fence: %w", err)
+	if err := r.truth(ctx, &st); err != nil {
+		return st, err
 	}
 	if !st.Known {
 		return st, nil
@@ -125,10 +131,13 @@ func ReadStatus(ctx context.Context, c Config, th Thresholds) (Status, error) {
 	if err := r.stageStates(ctx, &st); err != nil {
 		return st, err
 	}
-	if done(st, plan.StageTeardown) || !done(st, plan.StagePublish) {
-		return st, nil
+	switch {
+	case st.Truth == plan.Target:
+		err = r.wayBack(ctx, &st)
+	case done(st, plan.StagePublish) && st.Unfinished == "":
+		err = r.replication(ctx, &st, th)
 	}
-	if err := r.replication(ctx, &st, th); err != nil {
+	if err != nil {
 		return st, err
 	}
 	for _, p := range st.Problems {

@@ -26,6 +26,4 @@ func (r *run) traffic() cutover.Traffic { return noTraffic{} }
 // pooledPIDs are the server processes, on the side that is left, of the poolers' connections; nil: there is no pooler.
 func (r *run) pooledPIDs(context.Context) []int32 { return nil }
 
-func (r *run) back() cutover.Back { return noBack{} }
-
 func (r *run) prove(context.Context) []cutover.Refusal { return nil }

@@ -86,6 +86,7 @@ func (r *run) tellIgnored(given plan.Options) {
 		{"--settings", given.Settings, has.Settings, given.Settings},
 		{"--refresh-matviews", given.RefreshMatViews, has.RefreshMatViews, given.RefreshMatViews},
 		{"--copy-in-switch", given.CopyInSwitch, has.CopyInSwitch, given.CopyInSwitch},
+		{"--no-way-back", given.NoWayBack, has.NoWayBack, given.NoWayBack},
 	} {
 		if o.set && !reflect.DeepEqual(o.given, o.has) {
 			was = append(was, o.flag)
@@ -197,6 +198,9 @@ func Finalize(ctx context.Context, c Config) error {
 	}
 	done, err := r.journal.Stages(ctx)
 	if err != nil {
+		return err
+	}
+	if err := r.errRollingBack(ctx); err != nil {
 		return err
 	}
 	if !done[plan.StageTeardown] {

@@ -53,13 +53,15 @@ func (r *run) stage(ctx context.Context, stage plan.Stage) error {
 	switch stage.ID {
 	case plan.StageSwitch:
 		walk = r.switchOver
+	case plan.StageBackSwitch:
+		walk = r.switchBack
 	case plan.StageRefresh:
 		walk = r.refreshAnew
 	}
 	if err := walk(ctx, stage); err != nil {
 		return err
 	}
-	if stage.ID == plan.StageSwitch { // the point of no return is passed: an interrupt is acknowledged and ignored
+	if stage.ID == plan.StageSwitch || stage.ID == plan.StageBackSwitch { // the point of no return is passed: an interrupt is acknowledged and ignored
 		ctx = context.WithoutCancel(ctx)
 	}
 	switch stage.ID {
@@ -235,6 +237,8 @@ func (r *run) do(ctx context.Context, stage plan.Stage, s plan.Step) error {
 	switch {
 	case s.Do.Call != "":
 		return r.call(ctx, s.Do.Call, s)
+	case s.On == plan.Source && holdsSecret(s.Do.SQL):
+		return r.subscribeSource(ctx, stage, s)
 	case s.On == plan.Source:
 		_, err = r.watched(ctx, s.ID, func() error {
 			_, err := r.source.Exec(ctx, s.Do.SQL)
@@ -253,12 +257,13 @@ func (r *run) do(ctx context.Context, stage plan.Stage, s plan.Step) error {
 // against its neighbours it can deadlock: then it was rolled back whole, and is tried again.
 func (r *run) doRecorded(ctx context.Context, t *pg.Target, stage plan.Stage, s plan.Step) error {
 	if s.Do.Call == "" && holdsSecret(s.Do.SQL) {
-		knowing, err := r.openKnowing(ctx, r.Target, r.conninfo(r.reachedAt()))
+		_, conninfo := r.conninfoFor(plan.Target)
+		knowing, err := r.openKnowing(ctx, plan.Target, r.Target, conninfo)
 		if err != nil {
 			return err
 		}
 		defer knowing.Close()
-		t = knowing
+		t = &pg.Target{Session: knowing}
 	}
 	for attempt := 1; ; attempt++ {
 		err := t.InTransaction(ctx, func() error {
@@ -289,10 +294,27 @@ func (r *run) statements(ctx context.Context, t *pg.Target, stage plan.Stage, s 
 	if !holdsSecret(s.Do.SQL) {
 		return schema.Load(ctx, t, stage.ID, s)
 	}
-	if err := r.execSecret(ctx, t, s.Do.SQL); err != nil {
+	mark, _ := r.conninfoFor(plan.Target)
+	return r.sendSubscription(ctx, t.Session, stage, s, mark)
+}
+
+// sendSubscription sends a statement that holds a connection string, in the open transaction of a session that knows it.
+func (r *run) sendSubscription(ctx context.Context, on *pg.Session, stage plan.Stage, s plan.Step, mark string) error {
+	if err := r.execSecret(ctx, on, mark, s.Do.SQL); err != nil {
 		return &plan.StepError{Stage: stage.ID, Step: s.ID, On: s.On, SQL: s.Do.SQL, Err: pg.Redacted(err, r.redact), Hint: "see pgleap check: it tries this connection"}
 	}
 	return nil
+}
+
+// subscribeSource carries out a step that makes a subscription on the source, where nothing is recorded.
+func (r *run) subscribeSource(ctx context.Context, stage plan.Stage, s plan.Step) error {
+	mark, conninfo := r.conninfoFor(plan.Source)
+	knowing, err := r.openKnowing(ctx, plan.Source, r.Source, conninfo)
+	if err != nil {
+		return err
+	}
+	defer knowing.Close()
+	return knowing.InTransaction(ctx, func() error { return r.sendSubscription(ctx, knowing, stage, s, mark) })
 }
 
 // openLoader opens a session on the target with the settings that definitions are loaded under.
@@ -308,17 +330,23 @@ func (r *run) openLoader(ctx context.Context) (*pg.Target, error) {
 	return t, nil
 }
 
+func (r *run) takesWrites(a pg.Address) string {
+	if r.switched.StallMS > 0 {
+		return fmt.Sprintf("%s takes the writes; they were stopped for %.0f ms", a.HostPort(), r.switched.StallMS)
+	}
+	return a.HostPort() + " takes the writes"
+}
+
 func (r *run) summary(stage plan.Stage) string {
 	switch stage.ID {
 	case plan.StageSchema:
 		return fmt.Sprintf("%d tables, %d sequences defined", len(r.sel.Fenced()), len(r.sel.Sequences))
-	case plan.StageSwitch:
+	case plan.StageSwitch, plan.StageBackSwitch:
 		return r.switched.String()
 	case plan.StageRelease:
-		if r.switched.StallMS > 0 {
-			return fmt.Sprintf("%s takes the writes; they were stopped for %.0f ms", r.Target.HostPort(), r.switched.StallMS)
-		}
-		return r.Target.HostPort() + " takes the writes"
+		return r.takesWrites(r.Target)
+	case plan.StageBackRelease:
+		return r.takesWrites(r.Source)
 	case plan.StagePublish:
 		return "publication and slot " + r.Run.Object()
 	case plan.StageSubscribe:

@@ -70,28 +70,20 @@ func (r *run) lookForBlockers(ctx context.Context, step plan.StepID) (last []pg.
 	}
 }
 
-// compareSoon is compare and stillFit for the gate of the switch: where somebody's lock keeps the definitions
-// from being read for as long as writes may stand still, the switch would not get its own locks either.
-func (r *run) compareSoon(ctx context.Context) error {
+// comparedSoon makes the comparisons of a gate: where somebody's lock keeps the definitions from being read for as long
+// as writes may stand still, the switch would not get its own locks either.
+func (r *run) comparedSoon(ctx context.Context, d plan.Direction, compare func() error) error {
 	limit := fmt.Sprintf("set lock_timeout = '%dms'", r.Options.MaxWriteStall.Milliseconds())
 	for _, s := range []*pg.Session{r.source.Session, r.target.Session} {
 		if _, err := s.Exec(ctx, limit); err != nil {
 			return fmt.Errorf("limit the wait for locks: %w", err)
 		}
 	}
-	blockers, err := r.watched(ctx, "", func() error {
-		if err := r.judgeGate(ctx); err != nil { // first: to the comparison an invalid index is none
-			return err
-		}
-		if err := r.compare(ctx); err != nil {
-			return err
-		}
-		return r.stillFit(ctx)
-	})
+	blockers, err := r.watched(ctx, "", compare)
 	if pg.Code(err) == pg.CodeLockTimeout {
-		fix := "run pgleap cutover again when the cause is gone"
+		fix := d.Words("run pgleap cutover again when the cause is gone")
 		for _, b := range blockers {
-			fix = fmt.Sprintf("let that transaction end, or end it with: select pg_terminate_backend(%d); then run pgleap cutover again", b.PID)
+			fix = fmt.Sprintf(d.Words("let that transaction end, or end it with: select pg_terminate_backend(%d); then run pgleap cutover again"), b.PID)
 		}
 		return plan.Fail(plan.KindNotSwitched, fix, "the switch was not begun, writes were never stopped: the definitions could not be read within %s (--max-write-stall): %w%s",
 			plan.HumanDuration(r.Options.MaxWriteStall), err, waitsFor(blockers))

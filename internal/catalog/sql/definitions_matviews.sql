@@ -1,4 +1,4 @@
--- Materialized views that REFRESH … CONCURRENTLY takes: it asks for a unique index over columns, over all rows
+-- Materialized views that REFRESH ... CONCURRENTLY takes: it asks for a unique index over columns, over all rows
 -- (is_usable_unique_index in matview.c).
 select n.nspname::text as schema, c.relname::text as name
   from pg_class c

@@ -1,0 +1,99 @@
+package cutover
+
+import (
+	"slices"
+	"strings"
+
+	"pgleap/internal/pg"
+	"pgleap/internal/pgver"
+	"pgleap/plan"
+)
+
+// BackSlotSteps are the part of a switch that lets the side that is left follow from the release on: a slot on the side
+// that takes over, made before anybody waits. What the switch itself has brought there must not come back: inside, when
+// all of it is there, the slot is advanced behind it. A server that cannot advance a slot makes it inside.
+func BackSlotSteps(run plan.RunID, d plan.Direction, takesOver pgver.Version) []plan.Step {
+	lane, on := d.Turned().Lane(run), d.To()
+	name := plan.QuoteLiteral(lane.Object())
+	if !takesOver.Has(pgver.SlotAdvance) {
+		return []plan.Step{{
+			ID: StepBackAdvance, Title: "create replication slot " + lane.Object() + " on the " + string(on) + ", for the way back", On: on,
+			Why:    "PostgreSQL 10 cannot put a slot forward: it is made when all that was carried over is there",
+			Do:     plan.Action{Call: CallSwitch, SQL: "select pg_create_logical_replication_slot(" + name + ", 'pgoutput')"},
+			Undo:   plan.Action{Call: CallSwitch, SQL: dropSlot(lane)},
+			Notice: waiting, ByHand: nothingBack,
+		}}
+	}
+	return []plan.Step{
+		{
+			ID: StepBackSlot, Title: "create replication slot " + lane.Object() + " on the " + string(on) + ", for the way back", On: on,
+			Why:     "its creation waits for open write transactions: before the switch, not within",
+			Do:      plan.Action{Call: CallSwitch, SQL: pg.CreateSlotStatement(lane.Object())},
+			Undo:    plan.Action{Call: CallSwitch, SQL: dropSlot(lane)},
+			Hazards: []plan.Hazard{plan.HazardRetainsWAL}, ByHand: nothingBack,
+			Notice: "nothing: writes go on",
+		},
+		{
+			ID: StepBackAdvance, Title: "put slot " + lane.Object() + " behind all that was carried over", On: on,
+			Why:    "no row of the switch's own direction comes back: after a synchronous commit the slot is put to the end of what was written",
+			Do:     plan.Action{Call: CallSwitch, SQL: "select pg_logical_emit_message(true, 'pgleap', 'fence');\nselect pg_replication_slot_advance(" + name + ", pg_current_wal_insert_lsn())"},
+			Notice: waiting, ByHand: nothingBack,
+		},
+	}
+}
+
+var nothingBack = plan.NothingByHand("It is for pgleap rollback; who types goes back only before the point of no return")
+
+// dropSlot drops a slot that nobody uses, if it is there.
+func dropSlot(lane plan.RunID) string {
+	return "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database() and not active and slot_name = " + plan.QuoteLiteral(lane.Object())
+}
+
+// WithWayBack returns the stage of the switch with the steps that let the source follow the target afterwards.
+func WithWayBack(run plan.RunID, d plan.Direction, stage plan.Stage, takesOver pgver.Version) plan.Stage {
+	steps := slices.Clone(stage.Steps)
+	for _, s := range BackSlotSteps(run, d, takesOver) {
+		at := 0
+		if s.ID == StepBackAdvance {
+			at = slices.IndexFunc(steps, func(s plan.Step) bool { return s.ID == StageStep(stage, StepSequences) })
+		}
+		s.ID = StageStep(stage, s.ID)
+		steps = slices.Insert(steps, at, s)
+	}
+	stage.Steps = steps
+	return stage
+}
+
+// BackStage returns the switch of a rollback: that of a cutover with the sides swapped. forward is the cutover's stage
+// without its way back, read the statement that reads the sequences of the target.
+func BackStage(run plan.RunID, forward plan.Stage, read string, source pgver.Version) plan.Stage {
+	d := plan.Backward
+	stage := forward
+	stage.ID, stage.Title, stage.Steps = plan.StageBackSwitch, d.Words(forward.Title), nil
+	for _, s := range forward.Steps {
+		if s.ID == StepSequences {
+			s.Do.SQL = read
+		}
+		stage.Steps = append(stage.Steps, turned(s))
+	}
+	return WithWayBack(run, d, stage, source)
+}
+
+// StageStep is the id that a step of the switch has in the stage: that of the rollback has ids of its own.
+func StageStep(stage plan.Stage, id plan.StepID) plan.StepID {
+	return plan.StepID(string(stage.ID) + strings.TrimPrefix(string(id), string(plan.StageSwitch)))
+}
+
+// turned is a step of the switch on the other side, and told so.
+func turned(s plan.Step) plan.Step {
+	d := plan.Backward
+	s.ID = StageStep(plan.Stage{ID: plan.StageBackSwitch}, s.ID)
+	if s.On == plan.Source {
+		s.On = plan.Target
+	} else {
+		s.On = plan.Source
+	}
+	s.ByHand, s.Trouble = nothingBack, ""
+	s.Title, s.Why, s.Lock, s.Notice = d.Words(s.Title), d.Words(s.Why), d.Words(s.Lock), d.Words(s.Notice)
+	return s
+}

@@ -1,0 +1,276 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"pgleap/cutover"
+	"pgleap/internal/journal"
+	"pgleap/internal/pg"
+	"pgleap/internal/pgver"
+	"pgleap/plan"
+	"pgleap/sequences"
+	pgsync "pgleap/sync"
+)
+
+// backStages are the stages of pgleap rollback. forward is the switch of the cutover.
+func backStages(run plan.RunID, source, target plan.Facts, sel plan.Selection, forward plan.Stage) []plan.Stage {
+	return []plan.Stage{
+		cutover.BackStage(run, forward, sequences.ReadStatement(target.Version), source.Version),
+		{
+			ID: plan.StageBackRelease, Title: "the source takes the writes again, and the target follows it", Irreversible: true,
+			Steps: []plan.Step{
+				pgsync.DisableStep("back-release.disable", run.Back(), plan.Source),
+				pgsync.FollowStep("back-release.follow", run, plan.Target),
+				pgsync.DropSlotStep("back-release.slot", run.Back(), plan.Target),
+				{
+					ID: "back-release.sequences", Title: "look whether a sequence was called on the new server after the switch", On: plan.Target,
+					Why:      "the fence refuses writes, not nextval",
+					Recorded: true, Do: plan.Action{Call: callLateBack}, ByHand: plan.NothingByHand("By hand there is no rollback"), Notice: noticeReads,
+				},
+			},
+		},
+	}
+}
+
+// publisher is the session that the lane's slot is on, where the step is on that side.
+func (r *run) publisher(on plan.Side) (*pg.Source, plan.RunID) {
+	if on == plan.Target {
+		return &pg.Source{Session: r.target.Session}, r.Run.Back()
+	}
+	return r.source, r.Run
+}
+
+// endedPatience is how long a worker may need to notice that its subscription was disabled.
+const endedPatience = time.Minute
+
+// follow enables the subscription on the step's side, when nobody applies the other direction any more: each would send
+// the other's rows round again. A way back that was lost meanwhile stops no cutover.
+func (r *run) follow(ctx context.Context, s plan.Step) error {
+	lane, ended := r.Run, r.Run.Back()
+	subscriber, publisher := r.target.Session, r.source.Session
+	if s.On == plan.Source {
+		lane, ended = ended, lane
+		subscriber, publisher = publisher, subscriber
+	}
+	var slot, subscription bool
+	if err := publisher.QueryRow(ctx, `select exists (select from pg_replication_slots where slot_name = $1 and database = current_database())`, lane.Object()).Scan(&slot); err != nil {
+		return fmt.Errorf("look for slot %s: %w", lane.Object(), err)
+	}
+	if err := subscriber.QueryRow(ctx, `select exists (select from pg_subscription where subname = $1 and subdbid = (select oid from pg_database where datname = current_database()))`, lane.Object()).Scan(&subscription); err != nil {
+		return fmt.Errorf("look for subscription %s: %w", lane.Object(), err)
+	}
+	if !slot || !subscription {
+		lost := fmt.Sprintf("the %s cannot follow: slot or subscription %s was dropped by hand", s.On, lane.Object())
+		if s.On == plan.Source {
+			r.emit(plan.Event{Kind: plan.EventNote, Stage: plan.StageRelease, Step: s.ID, Message: "THERE IS NO WAY BACK: " + lost})
+			return nil
+		}
+		return plan.Fail(plan.KindPastReturn, "the source is the truth and takes the writes: end the run with pgleap abort, and begin anew with pgleap sync", "%s", lost)
+	}
+	if err := awaitEnded(ctx, subscriberOf(r, s.On), ended); err != nil {
+		return err
+	}
+	if _, err := subscriber.Exec(ctx, s.Do.SQL); err != nil {
+		return fmt.Errorf("enable subscription %s: %w", lane.Object(), err)
+	}
+	return nil
+}
+
+// subscriberOf is the session where the direction is applied that ends when the side begins to follow.
+func subscriberOf(r *run, follows plan.Side) pg.Querier {
+	if follows == plan.Source {
+		return r.target
+	}
+	return r.source
+}
+
+func awaitEnded(ctx context.Context, q pg.Querier, lane plan.RunID) error {
+	limited, cancel := context.WithTimeout(ctx, endedPatience)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var ended bool
+		if err := q.QueryRow(ctx, pgsync.EndedStatement(lane)).Scan(&ended); err != nil {
+			return fmt.Errorf("look whether subscription %s has ended: %w", lane.Object(), err)
+		}
+		if ended {
+			return nil
+		}
+		select {
+		case <-limited.Done():
+			return fmt.Errorf("the worker of subscription %s, which is disabled, has not ended: %w", lane.Object(), limited.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// unfence drops the triggers of the fence, table by table as an application can bear it, then schema pgleap.
+func (r *run) unfence(ctx context.Context, s plan.Step) error {
+	var on *pg.Session // the other side may be lost for good
+	if s.On == plan.Target {
+		on = r.target.Session
+	} else {
+		on = r.source.Session
+	}
+	rows, err := on.Query(ctx, `select n.nspname, c.relname from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
+		where t.tgname = $1 and not t.tgisinternal order by 1, 2`, plan.FenceTrigger)
+	if err != nil {
+		return fmt.Errorf("look for the fence: %w", err)
+	}
+	tables, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (n plan.Name, err error) { return n, row.Scan(&n.Schema, &n.Name) })
+	if err != nil {
+		return fmt.Errorf("look for the fence: %w", err)
+	}
+	for _, t := range tables {
+		if err := r.alterBriefly(ctx, on, s.ID, "drop trigger if exists "+plan.FenceTrigger+" on "+t.String()); err != nil {
+			return err
+		}
+	}
+	if _, err := on.Exec(ctx, plan.DropSchema); err != nil {
+		return fmt.Errorf("drop schema pgleap: %w", err)
+	}
+	return nil
+}
+
+// following is the slot of the way back, on the side that takes over in the run's direction.
+type following struct {
+	*run
+	session *pg.Source // on that side, which is a publisher then
+}
+
+// back returns what prepares the way back of a switch in the run's direction.
+func (r *run) back() cutover.Back {
+	if !r.plan.HasWayBack() {
+		return noBack{}
+	}
+	return &following{run: r}
+}
+
+// slot is what names the slot for the parts of package sync.
+func (f *following) slot() plan.RunID { return f.direction.Turned().Lane(f.Run) }
+
+// Prepare drops what an earlier attempt has left, and makes the slot anew.
+func (f *following) Prepare(ctx context.Context) error {
+	if f.session == nil {
+		t, err := f.OpenTarget(ctx)
+		if err != nil {
+			return err
+		}
+		f.session = &pg.Source{Session: t.Session}
+	}
+	if _, err := f.session.Exec(ctx, "set synchronous_commit = on"); err != nil {
+		return fmt.Errorf("prepare the way back: %w", err)
+	}
+	if err := f.drop(ctx); err != nil {
+		return err
+	}
+	if err := f.rememberFiles(ctx); err != nil {
+		return err
+	}
+	step := f.switchStep(cutover.StepBackSlot)
+	if step.ID == "" { // made within
+		return nil
+	}
+	if err := pgsync.CreateSlot(ctx, f.session, step, f.Options.SlotTimeout, f.emit); err != nil {
+		return fmt.Errorf("prepare the way back: %w", err)
+	}
+	return f.Advance(ctx)
+}
+
+// Advance puts the slot behind all that is on the side.
+func (f *following) Advance(ctx context.Context) error {
+	for _, sql := range plan.Statements(f.switchStep(cutover.StepBackAdvance).Do.SQL) { // each a transaction of its own
+		if _, err := f.session.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// advanceAgain is called right before writes stop: what the slot has passed by then it need not pass within.
+func (r *run) advanceAgain(ctx context.Context, back cutover.Back) error {
+	if r.switchStep(cutover.StepBackSlot).ID == "" { // there is none yet
+		return nil
+	}
+	return back.Advance(ctx)
+}
+
+// Undo drops the slot.
+func (f *following) Undo(ctx context.Context) error {
+	if f.session == nil {
+		return nil
+	}
+	defer f.close()
+	return f.drop(ctx)
+}
+
+func (f *following) drop(ctx context.Context) error {
+	return pgsync.DropSlot(ctx, f.session, f.slot(), pgsync.DropSlotStatement(f.slot()))
+}
+
+func (f *following) close() {
+	if f.session != nil {
+		f.session.Close()
+		f.session = nil
+	}
+}
+
+// stepBackFiles is the record of the files of the side that takes over, before anybody writes there.
+const stepBackFiles plan.StepID = "switch.back.files"
+
+// rememberFiles keeps what only a truncation changes, where TRUNCATE does not travel back: see filenodesUnchanged.
+func (f *following) rememberFiles(ctx context.Context) error {
+	if f.direction != plan.Forward || f.plan.Source.Version.Has(pgver.PublishTruncate) {
+		return nil
+	}
+	files, err := readFilenodes(ctx, f.target, filenodesStatement(f.slot()))
+	if err != nil {
+		return err
+	}
+	return f.journal.Record(ctx, journal.Before, plan.StageSwitch, stepBackFiles, files)
+}
+
+// errRollingBack refuses whatever is not the rollback's own verb while one is past its point of no return.
+func (r *run) errRollingBack(ctx context.Context) error {
+	half, err := r.rollingBack(ctx)
+	if err != nil || !half {
+		return err
+	}
+	return plan.Fail(plan.KindPastReturn, "run pgleap rollback again, it goes on from here", "a rollback of run %s is past its point of no return and not complete: the source is the truth", r.Run)
+}
+
+// rollingBack tells whether the target is fenced though the run was released and no rollback has been completed since.
+func (r *run) rollingBack(ctx context.Context) (bool, error) {
+	released, err := r.journal.Has(ctx, journal.Released)
+	if err != nil || !released {
+		return false, err
+	}
+	var stands bool
+	if err := r.target.QueryRow(ctx, "select "+plan.FenceStands).Scan(&stands); err != nil {
+		return false, fmt.Errorf("look for the fence of the target: %w", err)
+	}
+	return stands, nil
+}
+
+// noWayBack says why there is none.
+func (r *run) noWayBack() error {
+	if r.plan.Options.NoWayBack {
+		return plan.Fail(plan.KindNotReady, "finish with pgleap finalize", "run %s was begun without a way back (--no-way-back)", r.Run)
+	}
+	reasons := plan.WayBack(r.plan.Source, r.plan.Target, r.plan.Options)
+	return plan.Fail(plan.KindNotReady, "finish with pgleap finalize", "run %s was begun without a way back:%s", r.Run, listed(reasons, findingLine))
+}
+
+// wayBackLost is what an ErrNoSlot means for a rollback.
+func wayBackLost(err error) error {
+	if !errors.Is(err, pgsync.ErrNoSlot) {
+		return err
+	}
+	return plan.Fail(plan.KindNotReady, "the target stays the truth: finish with pgleap finalize", "there is no way back any more: the source did not get what was written since: %w", err)
+}

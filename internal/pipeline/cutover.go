@@ -157,17 +157,8 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		return err
 	}
 	w := &cutover.Switch{}
-	// The definitions are read first: what changes while the gate compares them is seen behind the locks.
 	gate := func(ctx context.Context) error {
-		if err := r.errLocksLost(ctx); err != nil {
-			return err
-		}
-		definitions, err := cutover.Definitions(ctx, r.source, r.switchStep(cutover.StepUnchanged).Do.SQL)
-		if err == nil && r.direction == plan.Backward {
-			err = r.turned().gateBack(ctx)
-		} else if err == nil {
-			err = r.gate(ctx)
-		}
+		definitions, err := r.throughGate(ctx)
 		if stop := panicOf(ctx); stop != nil {
 			return fmt.Errorf("the switch was not begun, no write was stopped: %w", stop)
 		}
@@ -239,6 +230,21 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		kind = journal.Returned
 	}
 	return r.journal.Record(context.WithoutCancel(ctx), kind, stage.ID, "", result)
+}
+
+// throughGate makes the gate's checks, and returns the definitions as they were before: what changes while the gate
+// compares them is seen behind the locks.
+func (r *run) throughGate(ctx context.Context) (definitions string, err error) {
+	if err := r.errLocksLost(ctx); err != nil {
+		return "", err
+	}
+	if definitions, err = cutover.Definitions(ctx, r.source, r.switchStep(cutover.StepUnchanged).Do.SQL); err != nil {
+		return "", err
+	}
+	if r.direction == plan.Backward {
+		return definitions, r.turned().gateBack(ctx)
+	}
+	return definitions, r.gate(ctx)
 }
 
 // stillFenced refuses to begin anew when the target was released and the fence is gone: clients may write to

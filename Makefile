@@ -3,7 +3,7 @@
 build:            ## the binary, in bin/
 	go build -o bin/pgleap ./cmd/pgleap
 
-servers:          ## server programs of every major 10 to 18, and pg_dump 18, into .servers/
+servers:          ## server programs of every major 10 to 18, and pg_dump 18, into .servers/; PgBouncer where it is missing
 	scripts/servers.sh
 
 test: servers     ## everything, on real servers of every major

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fills .servers/ with the pinned server programs of every major and with the
-# client programs of the newest one. Nothing outside that folder is changed.
+# client programs of the newest one. Nothing outside that folder is changed, but
+# for PgBouncer: the distribution's package is installed where it is missing.
 #
 #   .servers/<major>/bin/{postgres,initdb,pg_ctl}
 #   .servers/client/<major>/bin/{pg_dump,pg_dumpall,pg_restore,psql,pgbench}
@@ -56,7 +57,7 @@ complete() {
 	while read -r major version; do
 		[[ -x $dest/$major/bin/postgres && -x $dest/$major/bin/initdb ]] || return 1
 	done < <(pinned)
-	[[ -x $dest/client/$client/bin/pg_dump ]]
+	[[ -x $dest/client/$client/bin/pg_dump ]] && found_pgbouncer
 }
 
 # ---------------------------------------------------------------- servers
@@ -255,6 +256,42 @@ wrap_client() {
 	done
 }
 
+# -------------------------------------------------------------- PgBouncer
+
+# found_pgbouncer looks where internal/pgserver does.
+found_pgbouncer() {
+	command -v pgbouncer >/dev/null && return 0
+	local folder
+	for folder in /usr/sbin /usr/bin /usr/local/bin /opt/homebrew/bin /home/linuxbrew/.linuxbrew/bin; do
+		[[ -x $folder/pgbouncer ]] && return 0
+	done
+	return 1
+}
+
+# install_pgbouncer: the package starts a service of its own, which nothing here
+# needs; policy-rc.d is Debian's way to say so, and a machine's own stays.
+install_pgbouncer() {
+	found_pgbouncer && return 0
+	if [[ $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null; then
+		say "pgbouncer is missing: install it (Debian and Ubuntu: sudo apt-get install pgbouncer; Homebrew: brew install pgbouncer)"
+		return 1
+	fi
+	say "PgBouncer: the distribution's package"
+	local policy=/usr/sbin/policy-rc.d ours=0 log=$tmp/pgbouncer.log
+	if [[ ! -e $policy ]]; then
+		ours=1
+		trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+		printf '#!/bin/sh\nexit 101\n' >"$policy"
+		chmod 755 "$policy"
+	fi
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get -qq install --yes --no-install-recommends pgbouncer >"$log" 2>&1 ||
+		{ apt-get -qq update >"$log" 2>&1 && apt-get -qq install --yes --no-install-recommends pgbouncer >>"$log" 2>&1; } ||
+		tail -n 5 "$log" >&2
+	[[ $ours -eq 0 ]] || { rm -f "$policy" && trap - EXIT; }
+	found_pgbouncer
+}
+
 # ----------------------------------------------------------------- verify
 
 # verify runs every program once: what does not start, or is not the pinned
@@ -306,10 +343,11 @@ while read -r major version; do
 	install_server "$major" "$version" || failed+=("server $major")
 done < <(pinned)
 install_client "$client" || failed+=("client $client")
+install_pgbouncer || failed+=("pgbouncer")
 rm -rf "$tmp"
 
 verify || failed+=("verification")
 [[ ${#failed[@]} -eq 0 ]] || die "not complete: $(printf '%s, ' "${failed[@]}" | sed 's/, $//')"
 warn_closed_folder
 fingerprint >"$stamp"
-say "all there: $(pinned | wc -l | tr -d ' ') servers and the client programs of $client in .servers/"
+say "all there: $(pinned | wc -l | tr -d ' ') servers and the client programs of $client in .servers/, and PgBouncer"

@@ -106,7 +106,10 @@ func sessionSettings(o Options) map[string]string {
 	return m
 }
 
-const connectTimeout = 10 * time.Second
+const (
+	connectTimeout = 10 * time.Second
+	closeTimeout   = 5 * time.Second
+)
 
 func open(ctx context.Context, a Address, o Options, side string) (*Session, error) {
 	if a.IsZero() {
@@ -175,7 +178,7 @@ func (s *Session) PID() uint32 { return s.conn.PgConn().PID() }
 
 // Close ends the session; locks and advisory locks go with it.
 func (s *Session) Close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	_ = s.conn.Close(ctx)
 }

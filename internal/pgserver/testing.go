@@ -26,3 +26,23 @@ func StartT(tb testing.TB, o Options) *Server {
 	})
 	return s
 }
+
+// StartPgBouncerT starts a PgBouncer for a test, as StartT starts a server.
+func StartPgBouncerT(tb testing.TB, o PgBouncerOptions) *PgBouncer {
+	tb.Helper()
+	p, err := StartPgBouncer(tb.Context(), o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			if log, err := p.Log(); err == nil {
+				tb.Logf("end of the log of PgBouncer on port %d:\n%s", p.Port(), lastLines(log, 50))
+			}
+		}
+		if err := p.Stop(context.Background()); err != nil {
+			tb.Error(err)
+		}
+	})
+	return p
+}

@@ -1,0 +1,23 @@
+package traffic
+
+import (
+	"pgleap/internal/hooks"
+	"pgleap/internal/pg"
+	"pgleap/plan"
+)
+
+// Call is what every hook is told: the run, which way, and both servers; never a password.
+func (c Config) Call() hooks.Call {
+	call := hooks.Call{"PGLEAP_RUN": string(c.Run), "PGLEAP_DIRECTION": string(c.Direction)}
+	return call.With(pair(c.From, c.To)).With(place("SOURCE", c.address(plan.Source))).With(place("TARGET", c.address(plan.Target)))
+}
+
+// pair is which server the clients leave, and which they go to.
+func pair(old, new pg.Address) hooks.Call { return place("OLD", old).With(place("NEW", new)) }
+
+func place(name string, a pg.Address) hooks.Call {
+	if a.IsZero() {
+		return nil
+	}
+	return hooks.Call{"PGLEAP_" + name + "_HOST": a.Host(), "PGLEAP_" + name + "_PORT": a.Port(), "PGLEAP_" + name + "_DATABASE": a.Database()}
+}

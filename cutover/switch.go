@@ -36,6 +36,9 @@ type Switch struct {
 	Definitions string
 	Deferred    []plan.Step // of the stage's deferred steps those that are not recorded yet
 	Traffic     Traffic
+	// Fenced is told last before anybody waits which server processes of ours a rescue has to end first: the one that
+	// will hold the locks, and the one on the target that will hold the deferred definitions. May be nil.
+	Fenced func(fence, opens Process)
 	Back        Back
 	// Await is asked when every session is open: for the time, or for somebody's word. It may take hours.
 	Await func(ctx context.Context) error
@@ -81,6 +84,12 @@ type Refusal struct {
 	Answer  string `json:"answer"` // the server's
 }
 
+// Process names a server process for good: process ids come again.
+type Process struct {
+	PID     uint32
+	Started string // backend_start
+}
+
 // Connector opens the sessions of a switch.
 type Connector interface {
 	OpenSource(ctx context.Context) (*pg.Source, error)
@@ -93,6 +102,7 @@ type sessions struct {
 	watch, set            *pg.Target
 	pairs                 []pair // for copies; none where nothing is copied
 	fenceStarted          string // with the pid it names the fence's server process for good
+	setStarted            string
 	targetFenced          bool   // by an earlier way back
 }
 
@@ -147,6 +157,9 @@ func (w *Switch) Do(ctx context.Context) (Result, error) {
 	}
 	if err != nil {
 		return Result{}, notBegun(ctx, errors.Join(err, w.Back.Undo(context.WithoutCancel(ctx))))
+	}
+	if w.Fenced != nil {
+		w.Fenced(Process{s.fence.PID(), s.fenceStarted}, Process{s.set.PID(), s.setStarted})
 	}
 	limited, cancel := context.WithTimeout(ctx, w.Budget)
 	defer cancel()

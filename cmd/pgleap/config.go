@@ -115,6 +115,9 @@ func newSession(c *cli.Context, needTarget bool) (*session, error) {
 	if err := s.addresses(c, needTarget); err != nil {
 		return nil, err
 	}
+	if err := s.traffic(c); err != nil {
+		return nil, err
+	}
 	return s, s.validate(c)
 }
 

@@ -26,11 +26,16 @@ func cutoverCommand() *cli.Command {
 		Flags: join(addressFlags(), []cli.Flag{
 			&cli.DurationFlag{Name: "max-write-stall", DefaultText: "the plan's", Usage: "when writes have waited this long everything is undone and the source is writable again"},
 			&cli.Int64Flag{Name: "sequence-margin", DefaultText: "the plan's", Usage: "values that every sequence skips at the switch, in its own direction"},
-		}, confirmFlags(), outputFlags()),
+		}, trafficFlags(), confirmFlags(), outputFlags()),
 		Description: describe(`Fences every table of the source against all writers, proves that everything written has arrived, carries the
 sequences over, and commits the fence: from then on the target is the truth. Readers are never stopped; writers wait,
 then meet SQLSTATE 25006 on the old server. When writes have waited for --max-write-stall everything is undone and the
-source is writable again (exit 6). Killed at any instruction, the same command repairs it.`,
+source is writable again (exit 6). Killed at any instruction, the same command repairs it.
+
+With --pgbouncer the clients are held before the fence and go on at the new server behind it: they wait, and none
+fails. If pgleap dies meanwhile, a watchdog process lets them go on at the server that is the truth.
+
+`+hooksText,
 			"pgleap cutover --confirm shop --max-write-stall 2s", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift, exitNotReady, exitNotSwitched, exitPastReturn, exitLocked, exitInterrupted),
 		Action: func(c *cli.Context) error {
 			s, err := newSession(c, true)

@@ -1,6 +1,8 @@
 package traffic
 
 import (
+	"context"
+
 	"pgleap/internal/hooks"
 	"pgleap/internal/pg"
 	"pgleap/plan"
@@ -20,4 +22,14 @@ func place(name string, a pg.Address) hooks.Call {
 		return nil
 	}
 	return hooks.Call{"PGLEAP_" + name + "_HOST": a.Host(), "PGLEAP_" + name + "_PORT": a.Port(), "PGLEAP_" + name + "_DATABASE": a.Database()}
+}
+
+// Armed tells whether anything was begun that the hook on-abort has to know of.
+func (t *Traffic) Armed() bool { return t.armed }
+
+// Tell calls a hook whose failure changes nothing, and is only reported.
+func (t *Traffic) Tell(ctx context.Context, h hooks.Hook, more hooks.Call) {
+	if err := t.Hooks.Run(ctx, h, t.Call().With(more), t.Redact); err != nil {
+		t.emit(plan.EventNote, "%v", err)
+	}
 }

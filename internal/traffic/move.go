@@ -32,10 +32,11 @@ func (t *Traffic) Hold(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	if limited.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("not all clients were held within %s (--pause-timeout): %w", plan.HumanDuration(t.PauseTimeout), err)
+	doing := t.stragglers(err)
+	if limited.Err() != nil && ctx.Err() == nil { // not the budget's end
+		err = fmt.Errorf("not all clients were held within %s (--pause-timeout): %v", plan.HumanDuration(t.PauseTimeout), err) //nolint:errorlint // see above
 	}
-	if doing := t.stragglers(err); doing != "" {
+	if doing != "" {
 		err = fmt.Errorf("%w\non the server: %s", err, doing)
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"pgleap/internal/pooler"
 	"pgleap/plan"
@@ -147,4 +148,26 @@ func (t *Traffic) Facts(ctx context.Context) []plan.Pooler {
 		out = append(out, f)
 	}
 	return out
+}
+
+// String names the poolers in messages.
+func (t *Traffic) String() string { return "PgBouncer " + strings.Join(t.Nodes(), ", ") }
+
+// Nodes are the poolers' consoles, host:port, for the journal.
+func (t *Traffic) Nodes() []string {
+	var names []string
+	for _, n := range t.nodes {
+		names = append(names, n.name)
+	}
+	return names
+}
+
+// Refresh reads anew what the poolers say of their entries.
+func (t *Traffic) Refresh(ctx context.Context) error {
+	return t.each(func(n *node) (err error) {
+		if n.entry, err = n.Entry(ctx, n.entry.Name); err != nil {
+			return err
+		}
+		return t.place(n)
+	})
 }

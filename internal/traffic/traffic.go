@@ -55,6 +55,7 @@ type Traffic struct {
 	look  *pg.Source // on the side that is left: what those do for whom PAUSE waits
 
 	mu       sync.Mutex
+	armed    bool // the hook before-switch was begun
 	rerouted bool // the hook was called for the side that takes over, whether or not it came to an end
 	dog      *watchdog
 }
@@ -154,6 +155,9 @@ func (c Config) at(side plan.Side) pooler.Values {
 		given = c.TargetAt
 	}
 	a := c.address(side)
+	if a.IsZero() { // an abort without the target
+		return given
+	}
 	return pooler.Values{Host: or(given.Host, a.Host()), Port: or(given.Port, a.Port()), DBName: or(given.DBName, a.Database())}
 }
 

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/term"
+
 	"pgleap/internal/hooks"
 	"pgleap/internal/pg"
 	"pgleap/internal/pooler"
@@ -121,6 +123,7 @@ const readyTimeout = 15 * time.Second
 // Arm starts the watchdog, opens what Hold will need, and calls the hook before-switch: all before anybody waits.
 // rest is what only a commit of the fence lets happen.
 func (t *Traffic) Arm(ctx context.Context, rest Rest) error {
+	t.armed = true
 	if err := t.Hooks.Run(ctx, hooks.BeforeSwitch, t.Call(), t.Redact); err != nil {
 		return err
 	}
@@ -157,6 +160,9 @@ func (t *Traffic) startWatchdog(ctx context.Context, rest Rest) (*watchdog, erro
 	cmd := exec.Command(program, "watchdog")
 	cmd.Env = hooks.Environment()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if term.IsTerminal(int(os.Stderr.Fd())) { // a pipe would not end before the watchdog does
+		cmd.Stderr = os.Stderr
+	}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -47,7 +47,8 @@ func pooledUpgrade(t *testing.T, s *servers, poolers int) *pooled {
 	for _, side := range []*pgserver.Server{s.source, s.target} {
 		connect(t, side.URI("postgres")).run(webRole)
 	}
-	u := s.upgrade(t, small+"create table written (client int not null, n int not null, primary key (client, n));")
+	u := s.upgrade(t, small+"create table written (client int not null, n int not null, primary key (client, n));"+
+		"insert into written select -1, n from generate_series(1, 20) n;") // so that it has statistics
 	u.run(exitOK, "sync")
 	return u.throughPoolers(poolers)
 }

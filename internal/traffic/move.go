@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -198,14 +199,14 @@ func (t *Traffic) Back(ctx context.Context) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, backPatience)
 	defer cancel()
-	side := t.away()
-	var failed error
 	hook := t.mustUndoHook(limited)
-	if hook {
-		failed = errors.Join(t.each(func(n *node) error { return n.change(side) }), t.reroute(ctx, side)) // with a deadline of its own
+	if hook { // what counts is where the poolers point then
+		if err := t.reroute(ctx, t.away()); err != nil {
+			t.emit(plan.EventNote, "called to take itself back: %v", err)
+		}
 	}
 	// Each on its own: one that is out of reach must not keep the others' clients waiting.
-	if err := errors.Join(failed, t.each(func(n *node) error { return t.giveBack(limited, n, hook) })); err != nil {
+	if err := t.each(func(n *node) error { return t.giveBack(limited, n, hook) }); err != nil {
 		return err
 	}
 	return t.done()
@@ -230,11 +231,16 @@ func (t *Traffic) mustUndoHook(ctx context.Context) bool {
 	return false
 }
 
-// giveBack tries until ctx ends: a pooler that restarts is not paused any more, but may point anywhere.
+// giveBack tries until ctx ends. Where nothing listens any more nobody is held, and a PgBouncer that is started again
+// reads its file, which is put back first.
 func (t *Traffic) giveBack(ctx context.Context, n *node, changed bool) error {
 	for {
 		err := t.giveBackOnce(ctx, n, changed)
 		if err == nil {
+			return nil
+		}
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			t.emit(plan.EventNote, "%s does not run any more: nobody is held there", n)
 			return nil
 		}
 		select {

@@ -474,8 +474,11 @@ func (w *Switch) point(name string) {
 }
 
 func pastReturn(act string, err error) error {
+	if text := pg.Message(err); text != err.Error() { // the server's own words first
+		act += ": " + text
+	}
 	return plan.Fail(plan.KindPastReturn, "the source stays fenced and the target is the truth: mend the cause, then run pgleap cutover again, it goes on from here",
-		"%s: %s: %w", act, pg.Message(err), err)
+		"%s: %w", act, err)
 }
 
 func wrap(act string, err error) error {

@@ -23,11 +23,16 @@ func confirmFlags() []cli.Flag {
 func cutoverCommand() *cli.Command {
 	return &cli.Command{
 		Name: "cutover", Usage: "stop the writes on the source and let the target take them: the only verb that stops writes",
-		Flags: join(addressFlags(), switchFlags(), confirmFlags(), outputFlags()),
+		Flags: join(addressFlags(), switchFlags(), trafficFlags(), confirmFlags(), outputFlags()),
 		Description: describe(`Fences every table of the source against all writers, proves that everything written has arrived, carries the
 sequences over, and commits the fence: from then on the target is the truth. Readers are never stopped; writers wait,
 then meet SQLSTATE 25006 on the old server. When writes have waited for --max-write-stall everything is undone and the
-source is writable again (exit 6). Killed at any instruction, the same command repairs it.`,
+source is writable again (exit 6). Killed at any instruction, the same command repairs it.
+
+With --pgbouncer the clients are held before the fence and go on at the new server behind it: they wait, and none
+fails. If pgleap dies meanwhile, a watchdog process lets them go on at the server that is the truth.
+
+`+hooksText,
 			"pgleap cutover --confirm shop --max-write-stall 2s", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift, exitNotReady, exitNotSwitched, exitPastReturn, exitLocked, exitInterrupted),
 		Action: func(c *cli.Context) error {
 			s, err := newSession(c, true)

@@ -9,7 +9,7 @@ import (
 func rollbackCommand() *cli.Command {
 	return &cli.Command{
 		Name: "rollback", Usage: "after a cutover: go back to the source without losing what was written to the target",
-		Flags: join(addressFlags(), switchFlags(), confirmFlags(), outputFlags()),
+		Flags: join(addressFlags(), switchFlags(), trafficFlags(), confirmFlags(), outputFlags()),
 		Description: describe(`The same switch in the other direction, possible from a cutover until pgleap finalize: fences every table of the target,
 proves that everything written there has arrived on the source, carries the sequences back, and commits the fence: from
 then on the source is the truth again, and the target follows it. Afterwards the run is ready for another pgleap cutover,

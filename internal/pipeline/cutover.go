@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"pgleap/cutover"
+	"pgleap/internal/hooks"
 	"pgleap/internal/journal"
 	"pgleap/internal/pg"
+	"pgleap/internal/traffic"
 	"pgleap/plan"
 	pgsync "pgleap/sync"
 )
@@ -50,6 +52,7 @@ func Cutover(ctx context.Context, c Config) error {
 		r.emit(plan.Event{Kind: plan.EventNote, Message: "nothing to do: run " + string(r.Run) + " has been switched over. pgleap finalize, when nobody needs the old server any more"})
 		return nil
 	}
+	defer r.tellStatus(ctx, traffic.Cutover)()
 	released := done[plan.StageSwitch]
 	r.Emit = watchRelease(r.Emit, &released)
 	err = r.up(ctx, plan.StageTeardown)
@@ -107,8 +110,20 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	if err != nil {
 		return err
 	}
+	moving, err := r.openTraffic(ctx)
+	if err != nil {
+		return err
+	}
+	defer moving.Close()
 	var definitions string
-	if !fenced {
+	if fenced {
+		if err := moving.Err(); err != nil {
+			return plan.Fail(plan.KindPastReturn, r.direction.Words("mend it, then run pgleap cutover again, it goes on from here"), r.direction.Words("the source stays fenced and the target is the truth, but the clients cannot be moved there")+": %w", err)
+		}
+	} else {
+		if err := r.judgePoolers(ctx, moving); err != nil {
+			return err
+		}
 		if err := r.stillFenced(ctx); err != nil {
 			return err
 		}
@@ -123,15 +138,9 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 			return err
 		}
 	}
-	recorded, err := r.journal.Steps(ctx)
+	deferred, err := r.deferred(ctx, stage)
 	if err != nil {
 		return err
-	}
-	var deferred []plan.Step
-	for _, s := range stage.Steps {
-		if s.Recorded && !recorded[s.ID] {
-			deferred = append(deferred, s)
-		}
 	}
 	back := r.back()
 	if f, ok := back.(*following); ok {
@@ -139,7 +148,14 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	}
 	w := &cutover.Switch{
 		Run: r.Run, Direction: r.direction, Subscription: r.lane().Object(), Stage: stage, Budget: r.Options.MaxWriteStall, Jobs: r.Options.Jobs, Connect: loader{r}, Definitions: definitions, Unchanged: r.filenodesUnchanged, Deferred: deferred, Emit: r.emit, Point: r.Point,
-		Traffic: r.traffic(), Back: back, Await: r.await, Prove: r.prove,
+		Traffic: moving, Back: back, Prove: r.prove,
+		Fenced: func(fence, opens cutover.Process) { moving.Fenced(traffic.Process(fence), traffic.Process(opens)) },
+		Await: func(ctx context.Context) error {
+			if err := r.await(ctx); err != nil {
+				return err
+			}
+			return r.arm(ctx, moving, rest(stage, deferred))
+		},
 		Quiet: func(ctx context.Context) error {
 			if err := r.quiet(ctx); err != nil {
 				return err
@@ -158,17 +174,20 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	result, err := w.Do(ctx)
 	r.definitions = definitions
 	if err != nil {
-		if plan.KindOf(err) == plan.KindNotSwitched {
+		if kind := plan.KindOf(err); kind == plan.KindNotSwitched || kind == plan.KindInterrupted {
 			r.recordUndone(err)
 		}
+		tellHooks(ctx, moving, hooks.AfterRelease, result, err)
 		return err
 	}
 	r.switched = result
-	kind := journal.Released
+	kind, hook := journal.Released, hooks.AfterRelease
 	if r.direction == plan.Backward {
-		kind = journal.Returned
+		kind, hook = journal.Returned, hooks.OnRollback
 	}
-	return r.journal.Record(context.WithoutCancel(ctx), kind, stage.ID, "", result)
+	err = r.journal.Record(context.WithoutCancel(ctx), kind, stage.ID, "", result)
+	tellHooks(ctx, moving, hook, result, nil)
+	return err
 }
 
 // stillFenced refuses to begin anew when the target was released and the fence is gone: clients may write to

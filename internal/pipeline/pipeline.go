@@ -24,6 +24,7 @@ type Config struct {
 	Options          plan.Options
 	PgDump           string // a command line; "" searches
 	TrialLoad        TrialLoad
+	Traffic          TrafficConfig
 	Emit             func(plan.Event)
 	Log              *slog.Logger
 	// Point is told at every instruction at which a test may want to die. Nil outside of tests.

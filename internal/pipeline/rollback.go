@@ -7,6 +7,7 @@ import (
 
 	"pgleap/internal/catalog"
 	"pgleap/internal/journal"
+	"pgleap/internal/traffic"
 	"pgleap/plan"
 	pgsync "pgleap/sync"
 )
@@ -45,6 +46,7 @@ func Rollback(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	defer r.tellStatus(ctx, traffic.Rollback)()
 	r.Emit = watchRelease(r.Emit, &returned)
 	if err := r.walkBack(ctx); err != nil {
 		switch {

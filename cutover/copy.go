@@ -19,11 +19,15 @@ type pair struct {
 	to   *pg.Target
 }
 
-// copies returns the steps of --copy-in-switch, those of one batch together: they go side by side.
+// copies returns the steps of --copy-in-switch, those of one batch together: they go side by side. A rehearsal
+// leaves them out: what they copy is committed at once.
 func (w *Switch) copies() (levels [][]plan.Step) {
+	if w.Rehearse {
+		return nil
+	}
 	batch := ""
 	for _, s := range w.Stage.Steps {
-		if !strings.HasPrefix(string(s.ID), copyPrefix) || s.Batch == "" {
+		if !IsCopy(s) {
 			continue
 		}
 		if s.Batch == batchDrain && len(levels) > 0 {
@@ -38,6 +42,9 @@ func (w *Switch) copies() (levels [][]plan.Step) {
 	}
 	return levels
 }
+
+// IsCopy tells whether the step copies while writes stand still.
+func IsCopy(s plan.Step) bool { return strings.HasPrefix(string(s.ID), copyPrefix) && s.Batch != "" }
 
 // openPairs opens as many pairs as copies go side by side at most.
 func (w *Switch) openPairs(ctx context.Context, s *sessions) error {

@@ -180,12 +180,15 @@ func (w *Switch) Do(ctx context.Context) (Result, error) {
 	return w.pass(ctx, s, r, sequences, started)
 }
 
-// rehearsed takes everything back at the point where the real switch would pass the point of no return.
+// rehearsed takes everything back at the point where the real switch would pass the point of no return. For the
+// stall that takes the place of the commit and the release.
 func (w *Switch) rehearsed(ctx context.Context, s *sessions, r Result, started time.Time) (Result, error) {
-	since(started, &r.StallMS)
-	if err := w.takeBack(ctx, s); err != nil {
-		return r, err
+	ctx = context.WithoutCancel(ctx)
+	if err := w.giveBack(ctx, s); err != nil {
+		return r, plan.Fail(plan.KindNotSwitched, "run pgleap cutover --rehearse again when the cause is gone", "the rehearsal was not given back as it should: %w", err)
 	}
+	since(started, &r.StallMS)
+	w.unprepare(ctx)
 	return r, nil
 }
 

@@ -40,9 +40,18 @@ func (w *Switch) undo(ctx context.Context, s *sessions, cause error, started tim
 	return w.undone(ctx, cause, time.Since(started))
 }
 
-// takeBack gives the locks back, then lets the clients go on at the source, then removes what was prepared.
+// takeBack lets the clients go on at the source, then removes what was prepared.
 func (w *Switch) takeBack(ctx context.Context, s *sessions) error {
 	ctx = context.WithoutCancel(ctx)
+	if err := w.giveBack(ctx, s); err != nil {
+		return err
+	}
+	w.unprepare(ctx)
+	return nil
+}
+
+// giveBack gives the locks back, then lets the clients go on at the source.
+func (w *Switch) giveBack(ctx context.Context, s *sessions) error {
 	_ = s.set.Rollback()
 	if err := s.fence.Rollback(); err != nil {
 		w.Emit(plan.Event{Kind: plan.EventWaiting, Stage: w.Stage.ID, Message: w.Direction.Words("the source did not answer the rollback: ending the fence's session over a new connection")})
@@ -55,10 +64,13 @@ func (w *Switch) takeBack(ctx context.Context, s *sessions) error {
 	if err := w.Traffic.Back(ctx); err != nil {
 		return fmt.Errorf(w.Direction.Words("the source is writable again, but the clients are still held: %w"), err)
 	}
+	return nil
+}
+
+func (w *Switch) unprepare(ctx context.Context) {
 	if err := w.Back.Undo(ctx); err != nil {
 		w.Emit(plan.Event{Kind: plan.EventNote, Stage: w.Stage.ID, Message: "left behind, and taken away by the next attempt or by abort: " + err.Error()})
 	}
-	return nil
 }
 
 // endFence ends the fence's server process over a new connection and waits until it is gone.
@@ -107,6 +119,9 @@ func (w *Switch) stateAfter(ctx context.Context, s *sessions) (plan.State, error
 // undone explains an attempt that was taken back.
 func (w *Switch) undone(ctx context.Context, err error, took time.Duration) error {
 	fix := w.Direction.Words("run pgleap cutover again when the cause is gone")
+	if stop := stopped(ctx); stop != nil {
+		return fmt.Errorf(w.Direction.Words("the switch was undone after %s; the source is writable again: %w"), plan.HumanDuration(took), stop)
+	}
 	if ctx.Err() != nil {
 		return plan.Fail(plan.KindInterrupted, fix, w.Direction.Words("the switch was interrupted and undone; the source is writable again: %w"), err)
 	}
@@ -123,8 +138,20 @@ func (w *Switch) undone(ctx context.Context, err error, took time.Duration) erro
 
 // notBegun explains a switch that failed before anybody had to wait.
 func (w *Switch) notBegun(ctx context.Context, err error) error {
+	if stop := stopped(ctx); stop != nil {
+		return fmt.Errorf("the switch was not begun, no write was stopped: %w", stop)
+	}
 	if ctx.Err() != nil || plan.KindOf(err) != "" {
 		return err
 	}
 	return plan.Fail(plan.KindNotSwitched, w.Direction.Words("run pgleap cutover again when the cause is gone"), "the switch was not begun, no write was stopped: %w", err)
+}
+
+// stopped returns the cause that has ended ctx, where it is one of kind not-switched: somebody's word to give up,
+// other than an interrupt.
+func stopped(ctx context.Context) error {
+	if cause := context.Cause(ctx); plan.KindOf(cause) == plan.KindNotSwitched {
+		return cause
+	}
+	return nil
 }

@@ -17,7 +17,7 @@ var gateChecks = []check{
 	{CheckInfo{"statistics", "The target's tables are analyzed", Blocker, "C", "Without statistics the planner guesses: it has cost others hours of outage after a switch.", "analyze the tables that are named."}, nil},
 	{CheckInfo{"indexes-valid", "Every index that is valid on the source is valid on the target", Blocker, "C", "An invalid index is not used, and one of a constraint does not guard.", "reindex it."}, nil},
 	{CheckInfo{"sequences-behind", "No column is ahead of its sequence", Warning, "C", "Positions are carried over exactly: where rows were written with values of their own beyond the sequence, the next value collides on the new server as it would on the old one.", "Set the sequence on the source, before the switch."}, nil},
-	{CheckInfo{"direct-clients", "Who is connected to the old server", Warning, "C", "Clients that stay on the old server meet the fence's error (SQLSTATE 25006) with their next write.", "Point them at the new server at the switch."}, nil},
+	{CheckInfo{"direct-clients", "Who is connected to the old server", Warning, "C", "Clients that stay on the old server, or go past its poolers, meet the fence's error (SQLSTATE 25006) with their next write.", "Point them at the new server at the switch."}, nil},
 	{CheckInfo{"pooler", "Every pooler can be reached, paused and pointed elsewhere", Blocker, "C", "The clients are held by all poolers or by none: one that is out of reach, in session mode, paused or pointed elsewhere would let clients through, or never let them go on.", "Mend what the finding names, on the pooler's admin console or in its file."}, nil},
 	{CheckInfo{"check-age", "The last full check is younger than an hour", Blocker, "C", "What was right last week may be wrong tonight: a cutover makes every check again when the last time is longer ago.", "Mend what the check says."}, nil},
 	{CheckInfo{"drift", "The definitions are what was planned", Blocker, "SC", "A table, column, index, grant or sequence that came, went or changed since the plan would be missing or wrong on the new server.", "Make the same change on the other side, or begin anew: pgleap abort, then pgleap sync."}, nil},
@@ -32,7 +32,8 @@ type GateFacts struct {
 	NotAnalyzed    []Name        // tables of the target that hold rows and have no statistics
 	InvalidIndexes []Name        // invalid on the target, and valid on the source
 	Behind         []SequenceBehind
-	Clients        []Clients // sessions on the source's database
+	Clients        []Clients // sessions on the source's database, without those of poolers
+	Pooled         bool      // clients go through poolers, which hold them
 }
 
 // SequenceBehind is a column whose values are beyond the sequence that feeds it.
@@ -44,8 +45,10 @@ type SequenceBehind struct {
 
 // Clients are the sessions of one user, application and address.
 type Clients struct {
-	User, Application, Address string
-	Sessions                   int
+	User        string `json:"user"`
+	Application string `json:"application"`
+	Address     string `json:"address"` // "" is a local socket
+	Sessions    int    `json:"sessions"`
 }
 
 // CheckGate judges what was read at the gate.
@@ -88,11 +91,16 @@ func CheckGate(g GateFacts) []Finding {
 		if from == "" {
 			from = "a local socket"
 		}
-		out = append(out, Finding{
+		f := Finding{
 			Check: "direct-clients", Severity: Warning, On: Source, Object: ident(c.User),
 			Problem: fmt.Sprintf("%s of %s (%s) from %s on the old server\nafter the switch their writes meet SQLSTATE 25006 until they go to the new server", plural(c.Sessions, "session"), ident(c.User), OneLine(c.Application), OneLine(from)),
 			Fix:     "point them at the new server at the switch",
-		})
+		}
+		if g.Pooled {
+			f.Problem = fmt.Sprintf("%s of %s (%s) from %s on the old server, past the poolers\nthe poolers do not hold them: their writes wait for the fence, and then meet SQLSTATE 25006", plural(c.Sessions, "session"), ident(c.User), OneLine(c.Application), OneLine(from))
+			f.Fix = "let them go through a pooler that --pgbouncer names, or end them before the switch"
+		}
+		out = append(out, f)
 	}
 	return out
 }

@@ -169,6 +169,9 @@ func mdTypedFolds(b *bytes.Buffer, t Typed, details string) {
 }
 
 // mdText keeps names from being read as Markdown or HTML.
+// MarkdownText makes s safe to stand in a line of Markdown, whatever a name holds.
+func MarkdownText(s string) string { return mdText(s) }
+
 func mdText(s string) string {
 	return mdEscapes.Replace(OneLine(s))
 }

@@ -28,7 +28,7 @@ func TestBudget(t *testing.T) {
 			pid := blocker.run(c.sql + "; select pg_backend_pid()")
 			free := startWriter(t, u.sourceURI, "insert into customers (name) values ('free')")
 			behind := startWriter(t, u.sourceURI, "insert into orders (customer, note) values (2, 'behind')")
-			o := u.start(nil, "cutover", "--json", "--confirm", u.name, "--max-write-stall", budget.String()).wait().exits(exitNotSwitched)
+			o := u.start(nil, "cutover", "--json", "--confirm", u.name, "--quiet", "0", "--max-write-stall", budget.String()).wait().exits(exitNotSwitched)
 			o.says("within 1 s (--max-write-stall)", "pid "+pid, "select pg_terminate_backend("+pid+")")
 			undone := find(t, o.events(), plan.EventResult).Time
 			free.servedAfter(undone)

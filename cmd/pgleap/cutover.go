@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -23,7 +24,7 @@ func confirmFlags() []cli.Flag {
 func cutoverCommand() *cli.Command {
 	return &cli.Command{
 		Name: "cutover", Usage: "stop the writes on the source and let the target take them: the only verb that stops writes",
-		Flags: join(addressFlags(), switchFlags(), trafficFlags(), confirmFlags(), outputFlags()),
+		Flags: join(addressFlags(), switchFlags(), trafficFlags(), controlFlags(), confirmFlags(), outputFlags()),
 		Description: describe(`Fences every table of the source against all writers, proves that everything written has arrived, carries the
 sequences over, and commits the fence: from then on the target is the truth. Readers are never stopped; writers wait,
 then meet SQLSTATE 25006 on the old server. When writes have waited for --max-write-stall everything is undone and the
@@ -32,19 +33,41 @@ source is writable again (exit 6). Killed at any instruction, the same command r
 With --pgbouncer the clients are held before the fence and go on at the new server behind it: they wait, and none
 fails. If pgleap dies meanwhile, a watchdog process lets them go on at the server that is the truth.
 
+It begins at once, at a time (--at), or at a word from another terminal (--hold, then --go), and never while a
+--postpone-file exists. With --rehearse nothing is kept: it says how long the real one would take. A report is left in
+--report, and in the journal: pgleap status --report.
+
 `+hooksText,
-			"pgleap cutover --confirm shop --max-write-stall 2s", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift, exitNotReady, exitNotSwitched, exitPastReturn, exitLocked, exitInterrupted),
+			"pgleap cutover --confirm shop --max-write-stall 2s\npgleap cutover --confirm shop --rehearse\npgleap cutover --confirm shop --hold      and from another terminal: pgleap cutover --go", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift, exitNotReady, exitNotSwitched, exitPastReturn, exitLocked, exitInterrupted),
 		Action: func(c *cli.Context) error {
 			s, err := newSession(c, true)
 			if err != nil {
 				return err
 			}
-			if err := s.confirm(c, "fence → drain → sequences → release. Writes stop for a moment"+s.switchOptions(c)+"."); err != nil {
+			if s.Control, err = controlConfig(c, time.Now()); err != nil {
+				return s.finish(err)
+			}
+			if c.Bool("go") {
+				return s.finish(pipeline.GiveWord(c.Context, s.Config))
+			}
+			if err := s.confirm(c, cutoverPrompt(s.Control, s.switchOptions(c))); err != nil {
 				return s.finish(err)
 			}
 			return s.finish(pipeline.Cutover(c.Context, s.Config))
 		},
 	}
+}
+
+// cutoverPrompt says what will happen.
+func cutoverPrompt(k pipeline.ControlConfig, budget string) string {
+	text := "fence → drain → sequences → release. Writes stop for a moment" + budget + "."
+	if k.Rehearse {
+		text = "A rehearsal: fence → drain → sequences, and back. Writes stop for a moment" + budget + ", and go on on the source."
+	}
+	if !k.At.IsZero() {
+		text += " Not before " + k.At.Format("15:04:05 on 2006-01-02 MST") + "."
+	}
+	return text
 }
 
 // switchFlags are those of a switch, in either direction.

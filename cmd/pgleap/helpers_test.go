@@ -152,7 +152,7 @@ func (u *upgrade) start(variables []string, args ...string) *process {
 func startProcess(t *testing.T, secrets, env []string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(os.Args[0], args...), secrets: secrets, args: strings.Join(args, " "), ended: make(chan struct{})}
-	p.cmd.Env = append(cleanEnvironment(), env...)
+	p.cmd.Env = append(append(cleanEnvironment(), "PGLEAP_REPORT="+t.TempDir()), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

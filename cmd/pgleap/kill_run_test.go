@@ -57,7 +57,9 @@ func (p *killPair) start(verb string, env ...string) *killRun {
 	p.t.Helper()
 	args := []string{verb, "--json"}
 	switch verb {
-	case "cutover", "finalize":
+	case "cutover": // what a killed one left open must not hold the next one back
+		args = append(args, "--confirm", p.database, "--quiet", "0", "--report", "")
+	case "finalize":
 		args = append(args, "--confirm", p.database)
 	case "sync":
 		args = append(args, "--jobs", "2")

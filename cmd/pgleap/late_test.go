@@ -9,7 +9,7 @@ func TestLateDefinition(t *testing.T) {
 	u.run(exitOK, "sync")
 	blocker := connect(t, u.sourceURI)
 	blocker.run("begin; lock table orders in share mode")
-	p := u.start(nil, "cutover", "--json", "--confirm", u.name, "--max-write-stall", "20s")
+	p := u.start(nil, "cutover", "--json", "--confirm", u.name, "--quiet", "0", "--max-write-stall", "20s")
 	await(t, "the switch waits for its locks", func() bool {
 		return u.source.run(`select count(*) from pg_locks l join pg_stat_activity a using (pid) where not l.granted and a.application_name = 'pgleap/cutover' and l.mode = 'ShareRowExclusiveLock'`) != "0"
 	})

@@ -1,15 +1,18 @@
 package main
 
 import (
+	"time"
+
 	"github.com/urfave/cli/v2"
 
 	"pgleap/internal/pipeline"
+	"pgleap/plan"
 )
 
 func rollbackCommand() *cli.Command {
 	return &cli.Command{
 		Name: "rollback", Usage: "after a cutover: go back to the source without losing what was written to the target",
-		Flags: join(addressFlags(), switchFlags(), trafficFlags(), confirmFlags(), outputFlags()),
+		Flags: join(addressFlags(), switchFlags(), trafficFlags(), controlFlags(), confirmFlags(), outputFlags()),
 		Description: describe(`The same switch in the other direction, possible from a cutover until pgleap finalize: fences every table of the target,
 proves that everything written there has arrived on the source, carries the sequences back, and commits the fence: from
 then on the source is the truth again, and the target follows it. Afterwards the run is ready for another pgleap cutover,
@@ -20,6 +23,15 @@ with no new copy. When writes have waited for --max-write-stall everything is un
 			s, err := newSession(c, true)
 			if err != nil {
 				return err
+			}
+			if s.Control, err = controlConfig(c, time.Now()); err != nil {
+				return s.finish(err)
+			}
+			if s.Control.Rehearse {
+				return s.finish(plan.Fail(plan.KindUsage, "leave --rehearse out", "only a cutover can be rehearsed"))
+			}
+			if c.Bool("go") {
+				return s.finish(pipeline.GiveWord(c.Context, s.Config))
 			}
 			if err := s.confirm(c, "fence the NEW server → drain → sequences → release the old one. Writes stop for a moment"+s.switchOptions(c)+"."); err != nil {
 				return s.finish(err)

@@ -20,6 +20,7 @@ func statusCommand() *cli.Command {
 		Name: "status", Usage: "stages, tables, lag, retained WAL, and what is wrong",
 		Flags: join(addressFlags(), []cli.Flag{
 			&cli.BoolFlag{Name: "watch", Usage: "again every --every, until interrupted"},
+			&cli.BoolFlag{Name: "report", Usage: "print the report of the last cutover, rollback or rehearsal of one instead"},
 			&cli.DurationFlag{Name: "every", Value: 2 * time.Second, Usage: "with --watch"},
 			&cli.Int64Flag{Name: "warn-bytes", Value: 10 << 20, Usage: "lag in bytes that is worth a warning"},
 			&cli.Int64Flag{Name: "critical-bytes", Value: 100 << 20, Usage: "lag in bytes that is critical"},
@@ -27,13 +28,16 @@ func statusCommand() *cli.Command {
 			&cli.DurationFlag{Name: "critical-lag", Value: 30 * time.Second, Usage: "lag in time that is critical"},
 		}, outputFlags()),
 		Description: describe(`Reads both servers and changes nothing. It names an apply worker that has stopped, why, and the command that mends it.`,
-			"pgleap status --watch", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift),
+			"pgleap status --watch\npgleap status --report", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift, exitNotReady),
 		Action: func(c *cli.Context) error {
 			s, err := newSession(c, true)
 			if err != nil {
 				return err
 			}
 			defer s.printer.Close(false)
+			if c.Bool("report") {
+				return writeLastReport(c.Context, s, c.App.Writer)
+			}
 			if c.Duration("every") <= 0 {
 				return plan.Fail(plan.KindUsage, "give at least 100ms", "--every %s is no time to wait", c.Duration("every"))
 			}

@@ -13,14 +13,15 @@ import (
 )
 
 // Gate reads what the gate of a cutover judges, of the tables and sequences of the selection. It changes nothing.
-func Gate(ctx context.Context, source, target pg.Querier, sel plan.Selection) (plan.GateFacts, error) {
-	var g plan.GateFacts
+// pooled are the source's server processes that belong to a pooler's connections.
+func Gate(ctx context.Context, source, target pg.Querier, sel plan.Selection, pooled []int32) (plan.GateFacts, error) {
+	g := plan.GateFacts{Pooled: pooled != nil}
 	for _, step := range []func() error{
 		func() (err error) { g.Writers, err = writers(ctx, target); return err },
 		func() (err error) { g.NotAnalyzed, err = notAnalyzed(ctx, target, sel); return err },
 		func() (err error) { g.InvalidIndexes, err = invalidIndexes(ctx, source, target); return err },
 		func() (err error) { g.Behind, err = Behind(ctx, source, sel); return err },
-		func() (err error) { g.Clients, err = clients(ctx, source); return err },
+		func() (err error) { g.Clients, err = Clients(ctx, source, pooled); return err },
 	} {
 		if err := step(); err != nil {
 			return g, fmt.Errorf("read what the gate judges: %w", err)
@@ -68,11 +69,13 @@ func invalidIndexes(ctx context.Context, source, target pg.Querier) ([]plan.Name
 	return slices.DeleteFunc(on, func(n plan.Name) bool { return slices.Contains(also, n) }), err
 }
 
-func clients(ctx context.Context, source pg.Querier) ([]plan.Clients, error) {
+// Clients lists the client sessions in the database of the session, but ours, replication, and those that
+// belong to a pooler's connections.
+func Clients(ctx context.Context, q pg.Querier, pooled []int32) ([]plan.Clients, error) {
 	rows, err := rowsOf[struct {
 		Username, Application, Address string
 		Sessions                       int
-	}](ctx, source, "gate_clients")
+	}](ctx, q, "gate_clients", pooled)
 	var out []plan.Clients
 	for _, r := range rows {
 		out = append(out, plan.Clients{User: r.Username, Application: r.Application, Address: r.Address, Sessions: r.Sessions})

@@ -122,9 +122,10 @@ const (
 	Restored  = "restored" // what was made was taken back
 	Released  = "released"
 	Undone    = "undone"
-	Holding   = "holding" // a switch is about to hold the clients of its poolers; undone and released end it
+	Holding   = "holding"  // a switch is about to hold the clients of its poolers; undone and released end it
 	Aborting  = "aborting" // an abort was begun
 	Checked   = "checked"  // every check was made, and none blocked
+	Report    = "report"   // what a cutover, a rollback or a rehearsal of one did: decides nothing
 
 	// Released and the stages of a trip count until its end, which is RolledBack: behind it the run is ready for a
 	// cutover, as it was before the first.

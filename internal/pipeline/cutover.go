@@ -48,20 +48,19 @@ func Cutover(ctx context.Context, c Config) error {
 	if !done[plan.StageFinish] {
 		return plan.Fail(plan.KindNotReady, "run pgleap sync until it says that the target is ready", "run %s is not synchronised yet", r.Run)
 	}
-	if done[plan.StageTeardown] {
+	if done[plan.StageTeardown] && !c.Control.Rehearse {
 		r.emit(plan.Event{Kind: plan.EventNote, Message: "nothing to do: run " + string(r.Run) + " has been switched over. pgleap finalize, when nobody needs the old server any more"})
 		return nil
 	}
 	defer r.tellStatus(ctx, traffic.Cutover)()
-	released := done[plan.StageSwitch]
-	r.Emit = watchRelease(r.Emit, &released)
-	err = r.up(ctx, plan.StageTeardown)
-	if errors.Is(err, pgsync.ErrNoSlot) && !released {
-		return slotGone(err)
+	r.openReport(ctx, r.ends())
+	if c.Control.Rehearse {
+		err = r.rehearseSwitch(ctx, done[plan.StageSwitch])
+		r.closeReport(ctx, r.ends(), err)
+		return err
 	}
-	if err != nil && released && plan.KindOf(err) != plan.KindPastReturn {
-		return plan.Fail(plan.KindPastReturn, "the target takes the writes and the source stays fenced; mend the cause, then run pgleap cutover again, it goes on from here", "%w", err)
-	}
+	err = r.walkCutover(ctx, done[plan.StageSwitch])
+	r.closeReport(ctx, r.ends(), err)
 	if err != nil {
 		return err
 	}
@@ -72,6 +71,56 @@ func Cutover(ctx context.Context, c Config) error {
 	}
 	r.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf("point the clients at %s. The old server stays fenced: who writes to it gets SQLSTATE 25006%s. pgleap finalize, when nobody needs it any more", r.Target, back)})
 	return nil
+}
+
+// walkCutover walks the stages from the switch on.
+func (r *run) walkCutover(ctx context.Context, released bool) error {
+	r.Emit = watchRelease(r.Emit, &released)
+	err := r.up(ctx, plan.StageTeardown)
+	if errors.Is(err, pgsync.ErrNoSlot) && !released {
+		return slotGone(err)
+	}
+	if err != nil && released && plan.KindOf(err) != plan.KindPastReturn {
+		return plan.Fail(plan.KindPastReturn, "the target takes the writes and the source stays fenced; mend the cause, then run pgleap cutover again, it goes on from here", "%w", err)
+	}
+	return err
+}
+
+// rehearseSwitch makes the switch up to its point of no return, and gives everything back. Nothing of it is recorded
+// that a cutover reads.
+func (r *run) rehearseSwitch(ctx context.Context, switched bool) error {
+	stage, _ := r.plan.Stage(plan.StageSwitch)
+	if switched {
+		return plan.Fail(plan.KindNotReady, "pgleap status tells what is next", "there is nothing to rehearse: run %s has been switched over", r.Run)
+	}
+	fenced, err := r.fenced(ctx)
+	if err != nil {
+		return err
+	}
+	if fenced {
+		return plan.Fail(plan.KindPastReturn, "run pgleap cutover: it goes on behind the fence", "there is nothing to rehearse: the fence stands, an earlier cutover has passed its point of no return")
+	}
+	started := time.Now()
+	r.emit(plan.Event{Kind: plan.EventStage, Stage: stage.ID, Message: "rehearsal: " + stage.Title})
+	if err := r.switchOver(ctx, stage); err != nil {
+		return err
+	}
+	text := fmt.Sprintf("rehearsed, and given back: %s. Writes stood still for %.0f ms; the real one would take about %.0f ms", r.switched, r.switched.StallMS, r.switched.StallMS)
+	if n := copySteps(stage); n > 0 {
+		text += fmt.Sprintf(", and as long as what is copied in the switch takes, which was left out (%d steps)", n)
+	}
+	r.emit(plan.Event{Kind: plan.EventDone, Stage: stage.ID, Message: text, Seconds: time.Since(started).Seconds(), Data: map[string]any{"rehearsed": r.switched}})
+	return nil
+}
+
+// copySteps is how many steps copy while writes stand still.
+func copySteps(stage plan.Stage) (n int) {
+	for _, s := range stage.Steps {
+		if cutover.IsCopy(s) {
+			n++
+		}
+	}
+	return n
 }
 
 // tellWarnings repeats the warnings that the run was begun with: nothing is lost in silence, whether somebody
@@ -115,29 +164,45 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		return err
 	}
 	defer moving.Close()
-	var definitions string
+	w := &cutover.Switch{}
+	gateOf := r.gate
+	if r.direction == plan.Backward {
+		gateOf = r.turned().gateBack
+	}
+	// The definitions are read first: what changes while the gate compares them is seen behind the locks.
+	gate := func(ctx context.Context) error {
+		if err := r.errLocksLost(ctx); err != nil {
+			return err
+		}
+		if err := r.judgePoolers(ctx, moving); err != nil {
+			return err
+		}
+		definitions, err := cutover.Definitions(ctx, r.source, r.switchStep(cutover.StepUnchanged).Do.SQL)
+		if err == nil {
+			err = gateOf(ctx)
+		}
+		if stop := panicOf(ctx); stop != nil {
+			return fmt.Errorf("the switch was not begun, no write was stopped: %w", stop)
+		}
+		w.Definitions = definitions
+		return err
+	}
 	if fenced {
 		if err := moving.Err(); err != nil {
 			return plan.Fail(plan.KindPastReturn, r.direction.Words("mend it, then run pgleap cutover again, it goes on from here"), r.direction.Words("the source stays fenced and the target is the truth, but the clients cannot be moved there")+": %w", err)
 		}
 	} else {
-		if err := r.judgePoolers(ctx, moving); err != nil {
-			return err
-		}
 		if err := r.stillFenced(ctx); err != nil {
 			return err
 		}
-		if definitions, err = cutover.Definitions(ctx, r.source, r.switchStep(cutover.StepUnchanged).Do.SQL); err != nil {
-			return err
-		}
-		gate := r.gate
-		if r.direction == plan.Backward {
-			gate = r.turned().gateBack
-		}
+		var stop context.CancelFunc
+		ctx, stop = r.Control.withPanicFile(ctx, r.Verb)
+		defer stop()
 		if err := gate(ctx); err != nil {
 			return err
 		}
 	}
+	r.control = r.newControl(gate)
 	deferred, err := r.deferred(ctx, stage)
 	if err != nil {
 		return err
@@ -146,9 +211,9 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	if f, ok := back.(*following); ok {
 		defer f.close()
 	}
-	w := &cutover.Switch{
-		Run: r.Run, Direction: r.direction, Subscription: r.lane().Object(), Stage: stage, Budget: r.Options.MaxWriteStall, Jobs: r.Options.Jobs, Connect: loader{r}, Definitions: definitions, Unchanged: r.filenodesUnchanged, Deferred: deferred, Emit: r.emit, Point: r.Point,
-		Traffic: moving, Back: back, Prove: r.prove,
+	*w = cutover.Switch{
+		Run: r.Run, Direction: r.direction, Subscription: r.lane().Object(), Stage: stage, Budget: r.Options.MaxWriteStall, Jobs: r.Options.Jobs, Connect: loader{r}, Definitions: w.Definitions, Unchanged: r.filenodesUnchanged, Deferred: deferred, Emit: r.emit, Point: r.Point,
+		Traffic: moving, Back: back, Prove: r.prove, Rehearse: r.Control.Rehearse,
 		Fenced: func(fence, opens cutover.Process) { moving.Fenced(traffic.Process(fence), traffic.Process(opens)) },
 		Await: func(ctx context.Context) error {
 			if err := r.await(ctx); err != nil {
@@ -172,7 +237,8 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		},
 	}
 	result, err := w.Do(ctx)
-	r.definitions = definitions
+	r.definitions = w.Definitions
+	r.reportSwitch(ctx, r.ends(), result, err)
 	if err != nil {
 		if kind := plan.KindOf(err); kind == plan.KindNotSwitched || kind == plan.KindInterrupted {
 			r.recordUndone(err)
@@ -181,6 +247,12 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		return err
 	}
 	r.switched = result
+	if r.Control.Rehearse { // nothing is left of it, and whoever asks what became of the attempt must know
+		return r.journal.Record(context.WithoutCancel(ctx), journal.Undone, stage.ID, "", map[string]string{"cause": "it was a rehearsal"})
+	}
+	if exists(r.Control.PanicFile) {
+		r.emit(plan.Event{Kind: plan.EventNote, Stage: stage.ID, Message: "too late, nothing is undone behind the point of no return: " + r.Control.PanicFile + " is there"})
+	}
 	kind, hook := journal.Released, hooks.AfterRelease
 	if r.direction == plan.Backward {
 		kind, hook = journal.Returned, hooks.OnRollback

@@ -15,7 +15,7 @@ import (
 
 // judgeGate refuses what CheckGate blocks, and tells what it warns of.
 func (r *run) judgeGate(ctx context.Context) error {
-	g, err := catalog.Gate(ctx, r.source, r.target, r.sel)
+	g, err := catalog.Gate(ctx, r.source, r.target, r.sel, r.pooledPIDs(ctx))
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ type Config struct {
 	PgDump           string // a command line; "" searches
 	TrialLoad        TrialLoad
 	Traffic          TrafficConfig
+	Control          ControlConfig
 	Emit             func(plan.Event)
 	Log              *slog.Logger
 	// Point is told at every instruction at which a test may want to die. Nil outside of tests.
@@ -108,6 +109,8 @@ type run struct {
 
 	switched    cutover.Result // of the switch that this process made
 	definitions string         // of the source, as the switch found them
+	control     *control       // of the switch that is being made
+	reporter    *reporter
 }
 
 // open connects to both sides and takes the run lock on each.

@@ -47,8 +47,11 @@ func Rollback(ctx context.Context, c Config) error {
 		return err
 	}
 	defer r.tellStatus(ctx, traffic.Rollback)()
+	r.openReport(ctx, r.turned().ends())
 	r.Emit = watchRelease(r.Emit, &returned)
-	if err := r.walkBack(ctx); err != nil {
+	err = r.walkBack(ctx)
+	r.closeReport(ctx, r.turned().ends(), err)
+	if err != nil {
 		switch {
 		case !returned:
 			return wayBackLost(err)

@@ -34,9 +34,8 @@ func (noBack) Prepare(context.Context) error { return nil }
 func (noBack) Advance(context.Context) error { return nil }
 func (noBack) Undo(context.Context) error    { return nil }
 
-func (r *run) await(context.Context) error { return nil }
-
-func (r *run) quiet(context.Context) error { return nil }
+// pooledPIDs are the server processes, on the side that is left, of the poolers' connections; nil: there is no pooler.
+func (r *run) pooledPIDs(context.Context) []int32 { return nil }
 
 func (r *run) prove(context.Context) []cutover.Refusal { return nil }
 

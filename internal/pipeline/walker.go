@@ -44,10 +44,8 @@ func (r *run) up(ctx context.Context, until plan.StageID) error {
 }
 
 func (r *run) stage(ctx context.Context, stage plan.Stage) error {
-	for _, l := range r.locks {
-		if err := l.Held(ctx); err != nil {
-			return err
-		}
+	if err := r.errLocksLost(ctx); err != nil {
+		return err
 	}
 	started := time.Now()
 	r.emit(plan.Event{Kind: plan.EventStage, Stage: stage.ID, Message: stage.Title})
@@ -77,6 +75,16 @@ func (r *run) stage(ctx context.Context, stage plan.Stage) error {
 		}
 	}
 	r.emit(plan.Event{Kind: plan.EventDone, Stage: stage.ID, Message: r.summary(stage), Seconds: time.Since(started).Seconds()})
+	return nil
+}
+
+// errLocksLost fails when another pgleap may be walking by now.
+func (r *run) errLocksLost(ctx context.Context) error {
+	for _, l := range r.locks {
+		if err := l.Held(ctx); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -53,7 +53,7 @@ func (w *walk) command(ctx context.Context, onEvent func(plan.Event)) error {
 	if w.config.ByHand {
 		return w.byHand(ctx, onEvent)
 	}
-	args := []string{"cutover", "--json", "--confirm", w.stage.Database}
+	args := []string{"cutover", "--json", "--confirm", w.stage.Database, "--report", w.config.Report}
 	if w.config.Margin > 0 {
 		args = append(args, "--sequence-margin", strconv.FormatInt(w.config.Margin, 10))
 	}

@@ -161,6 +161,11 @@ func (r *reader) leftovers() error {
 			o.Run, o.Name = schemaOf, plan.Name{Schema: l.Schema, Name: l.Name}.String()
 		case len(l.Name) > len(prefix) && l.Name[:len(prefix)] == prefix:
 			o.Run = l.Name[len(prefix):]
+			for _, run := range []plan.RunID{r.run, plan.RunID(schemaOf)} { // what leads back bears the run's name too
+				if o.Run == string(run.Back()) {
+					o.Run = string(run)
+				}
+			}
 		case ours:
 			o.Run = string(r.run) // a copy slot beside the run's own slot
 		}

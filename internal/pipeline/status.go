@@ -65,6 +65,10 @@ type Status struct {
 	Worker   *pgsync.Worker      `json:"apply_worker,omitempty"`
 	Fenced   bool                `json:"source_fenced"`
 	Aborting bool                `json:"aborting,omitempty"` // an abort was begun and not finished
+
+	RollingBack bool `json:"rolling_back,omitempty"` // a rollback is past its point of no return and not finished
+	RolledBack  bool `json:"rolled_back,omitempty"`  // the source takes the writes again, and the target follows it
+
 	Problems []Problem           `json:"problems"`
 }
 
@@ -79,6 +83,8 @@ func (s Status) Next() string {
 		return "pgleap abort"
 	case !s.Known:
 		return "pgleap sync"
+	case s.RollingBack:
+		return "pgleap rollback (goes on behind the fence)"
 	case s.Level == Critical || slices.ContainsFunc(s.Problems, func(p Problem) bool { return p.Check == "drift" }):
 		return "mend what is wrong first"
 	case s.Fenced && state[plan.StageTeardown] != "done":
@@ -123,6 +129,9 @@ func ReadStatus(ctx context.Context, c Config, th Thresholds) (Status, error) {
 		return st, err
 	}
 	if err := r.stageStates(ctx, &st); err != nil {
+		return st, err
+	}
+	if err := r.tripState(ctx, &st); err != nil {
 		return st, err
 	}
 	if done(st, plan.StageTeardown) || !done(st, plan.StagePublish) {
@@ -191,6 +200,21 @@ func (r *run) countDone(ctx context.Context, stage plan.Stage, recorded map[plan
 		}
 	}
 	return n, nil
+}
+
+// tripState tells how far a rollback is.
+func (r *run) tripState(ctx context.Context, st *Status) (err error) {
+	if st.RollingBack, err = r.rollingBack(ctx); err != nil {
+		return err
+	}
+	if st.RollingBack {
+		st.Level = Critical
+		st.Problems = append(st.Problems, Problem{Level: Critical, Text: "a rollback is past its point of no return and not complete: the source is the truth", Mend: "pgleap rollback"})
+		return nil
+	}
+	rolledBack, err := r.journal.Has(ctx, journal.RolledBack)
+	st.RolledBack = rolledBack && !done(*st, plan.StageSwitch)
+	return err
 }
 
 // trendOver is the time between two looks at the retained WAL.

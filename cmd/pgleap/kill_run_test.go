@@ -57,7 +57,7 @@ func (p *killPair) start(verb string, env ...string) *killRun {
 	p.t.Helper()
 	args := []string{verb, "--json"}
 	switch verb {
-	case "cutover", "finalize":
+	case "cutover", "rollback", "finalize":
 		args = append(args, "--confirm", p.database)
 	case "sync":
 		args = append(args, "--jobs", "2")
@@ -94,7 +94,7 @@ func (c *killRun) event(line []byte) {
 	}
 	c.events = append(c.events, e)
 	if e.Kind == plan.EventReleased {
-		c.pair.load.flip()
+		c.pair.load.flip(e.Stage == plan.StageSwitch)
 	}
 }
 

@@ -38,7 +38,7 @@ func TestStatusOfTrips(t *testing.T) {
 			t.Errorf("trip %d: %+v", trip, st.WayBack)
 		}
 		u.run(exitOK, "status").says("truth      the target", "way back   open: pgleap rollback is possible", "lag back", "by the target for the way back", "pgleap rollback goes back")
-		u.runWith([]string{killAt + "=switch.committed"}, -1, "rollback", "--confirm", u.name)
+		u.runWith([]string{killAt + "=back-switch.committed"}, -1, "rollback", "--confirm", u.name)
 		if st := is(pipeline.Critical, plan.Source, "pgleap rollback"); st.Unfinished != "rollback" || !st.Fenced || !st.TargetFenced {
 			t.Errorf("trip %d: %+v", trip, st)
 		}

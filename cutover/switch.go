@@ -38,7 +38,10 @@ type Switch struct {
 	Definitions string
 	Deferred    []plan.Step // of the stage's deferred steps those that are not recorded yet
 	Traffic     Traffic
-	Back        Back
+	// Fenced is told last before anybody waits which server processes of ours a rescue has to end first: the one that
+	// will hold the locks, and the one on the target that will hold the deferred definitions. May be nil.
+	Fenced func(fence, opens Process)
+	Back   Back
 	// Await is asked when every session is open: for the time, or for somebody's word. It may take hours.
 	Await func(ctx context.Context) error
 	// Quiet is asked last before anybody has to wait: for a moment without long transactions.
@@ -83,6 +86,12 @@ type Refusal struct {
 	Answer  string `json:"answer"` // the server's
 }
 
+// Process names a server process for good: process ids come again.
+type Process struct {
+	PID     uint32
+	Started string // backend_start
+}
+
 // Connector opens the sessions of a switch.
 type Connector interface {
 	OpenSource(ctx context.Context) (*pg.Source, error)
@@ -93,8 +102,9 @@ type Connector interface {
 type sessions struct {
 	fence, reader, marker *pg.Source
 	watch, set            *pg.Target
-	pairs                 []pair   // for copies; none where nothing is copied
-	fenceStarted          string   // with the pid it names the fence's server process for good
+	pairs                 []pair // for copies; none where nothing is copied
+	fenceStarted          string // with the pid it names the fence's server process for good
+	setStarted            string
 	targetFenced          bool     // by an earlier way back
 	triggers              []string // of the fence, that are not there from an earlier switch
 }
@@ -150,6 +160,9 @@ func (w *Switch) Do(ctx context.Context) (Result, error) {
 	}
 	if err != nil {
 		return Result{}, w.notBegun(ctx, errors.Join(err, w.Back.Undo(context.WithoutCancel(ctx))))
+	}
+	if w.Fenced != nil {
+		w.Fenced(Process{s.fence.PID(), s.fenceStarted}, Process{s.set.PID(), s.setStarted})
 	}
 	limited, cancel := context.WithTimeout(ctx, w.Budget)
 	defer cancel()
@@ -467,8 +480,12 @@ func (w *Switch) point(name string) {
 }
 
 func (w *Switch) pastReturn(act string, err error) error {
+	act = w.Direction.Words(act)
+	if text := pg.Message(err); text != err.Error() { // the server's own words first
+		act += ": " + text
+	}
 	return plan.Fail(plan.KindPastReturn, w.Direction.Words("the source stays fenced and the target is the truth: mend the cause, then run pgleap cutover again, it goes on from here"),
-		"%s: %s: %w", w.Direction.Words(act), pg.Message(err), err)
+		"%s: %w", act, err)
 }
 
 func wrap(act string, err error) error {

@@ -25,7 +25,11 @@ func (w *Switch) boundFence(ctx context.Context, s *sessions) error {
 	}
 	// Where the platform cannot poll for it, this is refused: the timeouts above remain.
 	_, _ = s.fence.Exec(ctx, "set client_connection_check_interval = '1s'")
-	return s.fence.QueryRow(ctx, "select backend_start::text from pg_stat_activity where pid = pg_backend_pid()").Scan(&s.fenceStarted)
+	const started = "select backend_start::text from pg_stat_activity where pid = pg_backend_pid()"
+	if err := s.set.QueryRow(ctx, started).Scan(&s.setStarted); err != nil {
+		return err
+	}
+	return s.fence.QueryRow(ctx, started).Scan(&s.fenceStarted)
 }
 
 // undo takes an attempt back, and claims that the source is writable only when the source has said so.

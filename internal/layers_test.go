@@ -21,8 +21,8 @@ const module = "pgleap"
 var layers = [][]string{
 	{"internal/pgver", "testdata", "docs"}, // testdata, docs: scenarios and documents, embedded
 	{"plan", "internal/pg"},
-	{"internal/catalog", "internal/journal", "internal/pgserver", "internal/pooler"},
-	{"schema", "sync", "cutover", "sequences", "internal/verify"},
+	{"internal/catalog", "internal/journal", "internal/pgserver", "internal/pooler", "internal/hooks"},
+	{"schema", "sync", "cutover", "sequences", "internal/traffic", "internal/verify"},
 	{"internal/pipeline", "internal/rehearsal", "internal/ui"},
 	{"cmd"},
 }

@@ -25,8 +25,8 @@ func newApp() *cli.App {
 		OnUsageError:              usageError,
 		CommandNotFound:           func(c *cli.Context, name string) {},
 		Commands: []*cli.Command{
-			checkCommand(), planCommand(), syncCommand(), statusCommand(), cutoverCommand(), rollbackCommand(), finalizeCommand(), abortCommand(),
-			rehearseCommand(), explainCommand(), versionCommand(),
+			checkCommand(), planCommand(), syncCommand(), statusCommand(), cutoverCommand(), rollbackCommand(), repairCommand(), finalizeCommand(), abortCommand(),
+			rehearseCommand(), explainCommand(), versionCommand(), watchdogCommand(),
 		},
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "version"}},
 		Action: func(c *cli.Context) error {

@@ -131,6 +131,9 @@ func newSessionOf(c *cli.Context, n needs) (*session, error) {
 	if err := s.addresses(c, n); err != nil {
 		return nil, err
 	}
+	if err := s.traffic(c); err != nil {
+		return nil, err
+	}
 	return s, s.validate(c)
 }
 

@@ -24,15 +24,20 @@ func confirmFlags() []cli.Flag {
 func cutoverCommand() *cli.Command {
 	return &cli.Command{
 		Name: "cutover", Usage: "stop the writes on the source and let the target take them: the only verb that stops writes",
-		Flags: join(addressFlags(), switchFlags(), controlFlags(), confirmFlags(), outputFlags()),
+		Flags: join(addressFlags(), switchFlags(), trafficFlags(), controlFlags(), confirmFlags(), outputFlags()),
 		Description: describe(`Fences every table of the source against all writers, proves that everything written has arrived, carries the
 sequences over, and commits the fence: from then on the target is the truth. Readers are never stopped; writers wait,
 then meet SQLSTATE 25006 on the old server. When writes have waited for --max-write-stall everything is undone and the
 source is writable again (exit 6). Killed at any instruction, the same command repairs it.
 
+With --pgbouncer the clients are held before the fence and go on at the new server behind it: they wait, and none
+fails. If pgleap dies meanwhile, a watchdog process lets them go on at the server that is the truth.
+
 It begins at once, at a time (--at), or at a word from another terminal (--hold, then --go), and never while a
 --postpone-file exists. With --rehearse nothing is kept: it says how long the real one would take. A report is left in
---report, and in the journal: pgleap status --report.`,
+--report, and in the journal: pgleap status --report.
+
+`+hooksText,
 			"pgleap cutover --confirm shop --max-write-stall 2s\npgleap cutover --confirm shop --rehearse\npgleap cutover --confirm shop --hold      and from another terminal: pgleap cutover --go", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift, exitNotReady, exitNotSwitched, exitPastReturn, exitLocked, exitInterrupted),
 		Action: func(c *cli.Context) error {
 			s, err := newSession(c, true)

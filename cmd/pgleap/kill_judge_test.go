@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // judge holds what the clients were told against both servers: on the target every acknowledged row once and
@@ -47,7 +48,41 @@ func (l *killLoad) judge() {
 		l.pair.logAborted()
 	}
 	l.judgeWheel()
-	l.judgeNext(slices.Collect(maps.Keys(ids)), slices.Collect(maps.Keys(tickets)))
+	l.judgeNext(l.pair.target, slices.Collect(maps.Keys(ids)), slices.Collect(maps.Keys(tickets)))
+}
+
+// judgeTrips holds what the clients were told, wherever they were, against both servers after any number of trips: on
+// the side that is in use every acknowledged row once and nothing else, and soon on the other one, which follows.
+func (l *killLoad) judgeTrips(inUse, follows killSide) {
+	l.t.Helper()
+	var want []string
+	ids, tickets := map[int]int{}, map[int]int{}
+	for _, c := range l.clients[1:] {
+		for i, a := range c.acked {
+			want = append(want, ordersRows(c.id, i+1, a)...)
+			if ids[a.id]++; ids[a.id] > 1 {
+				l.t.Errorf("app.orders: the key %d was handed out %d times", a.id, ids[a.id])
+			}
+			if tickets[a.ticket]++; tickets[a.ticket] > 1 {
+				l.t.Errorf("app.ticket handed out %d %d times", a.ticket, tickets[a.ticket])
+			}
+		}
+		for back := range min(len(c.acked), 3) {
+			want = append(want, fmt.Sprintf("note %d/%d: touched %d", c.id, len(c.acked)-back, back+1))
+		}
+	}
+	for i, a := range l.clients[0].acked {
+		want = append(want, fmt.Sprintf("spin %d: spoke %d", i+1, a.ticket))
+	}
+	l.difference(string(inUse.name), want, l.pair.rows(inUse))
+	slices.Sort(want)
+	equal := func() bool { return slices.Equal(want, slices.Sorted(slices.Values(l.pair.rows(follows)))) }
+	for deadline := time.Now().Add(20 * time.Second); !equal() && time.Now().Before(deadline); {
+		time.Sleep(50 * time.Millisecond)
+	}
+	l.difference(string(follows.name)+", which follows", want, l.pair.rows(follows))
+	l.judgeWheel()
+	l.judgeNext(inUse, slices.Collect(maps.Keys(ids)), slices.Collect(maps.Keys(tickets)))
 }
 
 // judgeStayed is judge where there was no switch.
@@ -125,12 +160,12 @@ func (l *killLoad) judgeWheel() {
 	}
 }
 
-// judgeNext asks the target's sequences for one more value: it must be beyond everything handed out.
-func (l *killLoad) judgeNext(ids, tickets []int) {
+// judgeNext asks a side's sequences for one more value: it must be beyond everything handed out.
+func (l *killLoad) judgeNext(side killSide, ids, tickets []int) {
 	l.t.Helper()
 	p := l.pair
 	next := func(sequence string) int {
-		v, _ := strconv.Atoi(p.query(p.target, "select nextval('"+sequence+"')")[0][0])
+		v, _ := strconv.Atoi(p.query(side, "select nextval('"+sequence+"')")[0][0])
 		return v
 	}
 	if v := next("app.orders_id_seq"); v <= slices.Max(ids) {
@@ -140,7 +175,7 @@ func (l *killLoad) judgeNext(ids, tickets []int) {
 		l.t.Errorf("app.ticket counts down and would hand out %d, after %d", v, slices.Min(tickets))
 	}
 	for _, table := range []string{"item", "audit"} {
-		highest, _ := strconv.Atoi(p.query(p.target, "select max(id) from app."+table)[0][0])
+		highest, _ := strconv.Atoi(p.query(side, "select max(id) from app."+table)[0][0])
 		if v := next("app." + table + "_id_seq"); v <= highest {
 			l.t.Errorf("app.%s_id_seq would hand out %d, after %d", table, v, highest)
 		}

@@ -25,10 +25,13 @@ type killLoad struct {
 	t       *testing.T
 	pair    *killPair
 	clients []*killClient
-	flipped chan struct{} // closed when the clients may go to the target
-	flip    func()
 	stop    chan struct{}
 	group   sync.WaitGroup
+
+	mu       sync.Mutex
+	toTarget bool          // where the clients are to go
+	turns    int           // how often they were told to go elsewhere
+	turned   chan struct{} // closed when they are
 }
 
 type killClient struct {
@@ -51,8 +54,7 @@ type acked struct {
 
 func startLoad(t *testing.T, p *killPair) *killLoad {
 	t.Helper()
-	l := &killLoad{t: t, pair: p, flipped: make(chan struct{}), stop: make(chan struct{})}
-	l.flip = sync.OnceFunc(func() { close(l.flipped) })
+	l := &killLoad{t: t, pair: p, turned: make(chan struct{}), stop: make(chan struct{})}
 	for i := range loadClients + 1 {
 		c := &killClient{id: i} // client 0 turns the wheel
 		l.clients = append(l.clients, c)
@@ -72,18 +74,23 @@ func (l *killLoad) serve(c *killClient) {
 			return
 		case <-tick.C:
 		}
-		if !c.onTarget && l.hasFlipped() {
+		to, turned := l.goal()
+		if c.onTarget != to {
+			side := l.pair.source
+			if to {
+				side = l.pair.target
+			}
 			c.on.Close()
-			c.on, c.onTarget = l.pair.open(l.pair.target), true
+			c.on, c.onTarget = l.pair.open(side), to
 		}
 		if err := c.try(); err != nil {
 			c.failed++
-			if c.onTarget || pg.Code(err) != pg.CodeReadOnly || !strings.Contains(pg.Message(err), "pgleap") {
+			if c.onTarget && !l.pair.rollsBack || pg.Code(err) != pg.CodeReadOnly || !strings.Contains(pg.Message(err), "pgleap") {
 				l.t.Errorf("client %d met an error that no application should (on the target: %t): %v", c.id, c.onTarget, err)
 				return
 			}
-			select { // the old server has moved: wait to be told where to
-			case <-l.flipped:
+			select { // this server has moved: wait to be told where to
+			case <-turned:
 			case <-l.stop:
 				return
 			}
@@ -91,13 +98,29 @@ func (l *killLoad) serve(c *killClient) {
 	}
 }
 
-func (l *killLoad) hasFlipped() bool {
-	select {
-	case <-l.flipped:
-		return true
-	default:
-		return false
+// flip sends the clients to one of the servers.
+func (l *killLoad) flip(toTarget bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.toTarget == toTarget {
+		return
 	}
+	l.toTarget = toTarget
+	l.turns++
+	close(l.turned)
+	l.turned = make(chan struct{})
+}
+
+// goal is where the clients are to go; the channel is closed when that changes.
+func (l *killLoad) goal() (toTarget bool, turned chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.toTarget, l.turned
+}
+
+func (l *killLoad) hasFlipped() bool {
+	toTarget, _ := l.goal()
+	return toTarget
 }
 
 // try makes one attempt of the transaction that is next. Nobody ends these sessions, so the answer to a

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ type killBench struct {
 // killTemplate is the database that every iteration's source is a copy of.
 const killTemplate = "seed"
 
-func newKillBench(t *testing.T, from, to int) *killBench {
+func newKillBench(t *testing.T, from, to int, more ...string) *killBench {
 	t.Helper()
 	room := map[string]string{
 		"max_replication_slots": "60", "max_wal_senders": "60", "max_worker_processes": "80", "max_logical_replication_workers": "60",
@@ -66,7 +67,14 @@ func newKillBench(t *testing.T, from, to int) *killBench {
 	}
 	p := &killPair{t: t, bench: b, database: killTemplate, source: b.source, target: b.target}
 	p.admin(b.source, "create database "+killTemplate)
-	p.query(b.source, killSQL)
+	sql := killSQL
+	if from < 11 { // there a partitioned table has no index
+		sql = strings.Replace(sql, "create index event_client on app.event (client, n);", "", 1)
+	}
+	p.query(b.source, sql)
+	for _, sql := range more {
+		p.query(b.source, sql)
+	}
 	p.closeSessions()
 	return b
 }
@@ -78,6 +86,7 @@ type killPair struct {
 	database       string
 	source, target killSide
 	load           *killLoad
+	rollsBack      bool                   // the target may refuse writes, too
 	sessions       map[string]*pg.Session // of query
 }
 

@@ -57,7 +57,7 @@ func (p *killPair) start(verb string, env ...string) *killRun {
 	p.t.Helper()
 	args := []string{verb, "--json"}
 	switch verb {
-	case "cutover": // what a killed one left open must not hold the next one back
+	case "cutover", "rollback": // what a killed one left open must not hold the next one back
 		args = append(args, "--confirm", p.database, "--quiet", "0", "--report", "")
 	case "finalize":
 		args = append(args, "--confirm", p.database)
@@ -96,7 +96,7 @@ func (c *killRun) event(line []byte) {
 	}
 	c.events = append(c.events, e)
 	if e.Kind == plan.EventReleased {
-		c.pair.load.flip()
+		c.pair.load.flip(e.Stage == plan.StageSwitch)
 	}
 }
 

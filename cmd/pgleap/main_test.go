@@ -20,7 +20,7 @@ const (
 	asCommand  = "PGLEAP_TEST_COMMAND" // "1": run as pgleap
 	pointsFile = "PGLEAP_TEST_POINTS"  // every point's name is appended to this file
 	// killAt says at which point the process kills itself (SIGKILL): by its number, counted from 1; by its name,
-	// which steps that run side by side need; or at the first that pointsFile does not name yet.
+	// which steps that run side by side need, or by names parted by commas, of the process and of its watchdog; or at the first that pointsFile does not name yet.
 	killAt    = "PGLEAP_TEST_KILL_AT"
 	killAtNew = "new"
 	// stopAt says at which points, by their names parted by commas, the process stops itself (SIGSTOP) until
@@ -70,7 +70,7 @@ func faultPoint(file, at string) func(string) {
 			<-on
 			signal.Stop(on)
 		}
-		if count == n || name == at || at == killAtNew && !slices.Contains(seen, name) {
+		if count == n || slices.Contains(strings.Split(at, ","), name) || at == killAtNew && !slices.Contains(seen, name) {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {} // the signal is on its way: nothing of ours may run any more
 		}

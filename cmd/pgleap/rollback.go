@@ -11,7 +11,7 @@ import (
 func rollbackCommand() *cli.Command {
 	return &cli.Command{
 		Name: "rollback", Usage: "after a cutover: go back to the source without losing what was written to the target",
-		Flags: join(addressFlags(), switchFlags(), controlFlags(), confirmFlags(), outputFlags()),
+		Flags: join(addressFlags(), switchFlags(), trafficFlags(), controlFlags(), confirmFlags(), outputFlags()),
 		Description: describe(`The same switch in the other direction, possible from a cutover until pgleap finalize: fences every table of the target,
 proves that everything written there has arrived on the source, carries the sequences back, and commits the fence: from
 then on the source is the truth again, and the target follows it. Afterwards the run is ready for another pgleap cutover,

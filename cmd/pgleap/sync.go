@@ -48,7 +48,7 @@ func (s *session) showBlocked(err error) error {
 func abortCommand() *cli.Command {
 	return &cli.Command{
 		Name: "abort", Usage: "undo everything before the point of no return; works with --source alone",
-		Flags: join(addressFlags(), outputFlags()),
+		Flags: join(addressFlags(), poolerFlags(), outputFlags()),
 		Description: describe(`Drops subscription, slot and publication, and everything that was loaded onto the target. With --source alone it
 removes what the run has on the source: an orphan slot would fill the source's disk. Refused once the switch is past
 the point of no return.`, `

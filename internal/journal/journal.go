@@ -122,6 +122,7 @@ const (
 	Restored  = "restored" // what was made was taken back
 	Released  = "released"
 	Undone    = "undone"
+	Holding   = "holding"  // a switch is about to hold the clients of its poolers; undone and released end it
 	Aborting  = "aborting" // an abort was begun
 	Checked   = "checked"  // every check was made, and none blocked
 	Report    = "report"   // what a cutover, a rollback or a rehearsal of one did: decides nothing
@@ -142,6 +143,19 @@ func (j *Journal) Has(ctx context.Context, kind string) (there bool, err error) 
 		err = fmt.Errorf("read the journal: %w", err)
 	}
 	return there, err
+}
+
+// Last returns which of the kinds was recorded last, with its data; "" for none of them.
+func (j *Journal) Last(ctx context.Context, kinds ...string) (kind string, data json.RawMessage, err error) {
+	var text string
+	err = j.target.QueryRow(ctx, `select kind, coalesce(data::text, 'null') from pgleap.event where kind = any ($1::text[]) order by id desc limit 1`, kinds).Scan(&kind, &text)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", nil, nil
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("read the journal: %w", err)
+	}
+	return kind, json.RawMessage(text), nil
 }
 
 // Record appends one record.

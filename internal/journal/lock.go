@@ -110,7 +110,7 @@ func endOrphans(ctx context.Context, s *pg.Session, side plan.Side) error {
 		var left int
 		err := s.QueryRow(ctx, `select count(pg_terminate_backend(pid)) from pg_stat_activity
 			where datname = current_database() and pid <> pg_backend_pid()
-			  and application_name in ('pgleap/sync', 'pgleap/cutover', 'pgleap/rollback', 'pgleap/abort', 'pgleap/finalize')
+			  and application_name in ('pgleap/sync', 'pgleap/cutover', 'pgleap/rollback', 'pgleap/repair', 'pgleap/abort', 'pgleap/finalize')
 			  and query not like '%pg_try_advisory_lock%'`).Scan(&left)
 		if pg.Code(err) == pg.CodePrivilege {
 			return nil

@@ -158,6 +158,12 @@ func (a Address) String() string { return a.HostPort() + "/" + a.Database() }
 // HostPort returns host:port, or the socket's folder and port.
 func (a Address) HostPort() string { return a.config.Host + ":" + strconv.Itoa(int(a.config.Port)) }
 
+// Host returns the host's name or address, or the socket's folder.
+func (a Address) Host() string { return a.config.Host }
+
+// Port returns the port as text.
+func (a Address) Port() string { return strconv.Itoa(int(a.config.Port)) }
+
 // Database and User return the parts of the address.
 func (a Address) Database() string { return a.config.Database }
 

@@ -34,6 +34,9 @@ func Abort(ctx context.Context, c Config) error {
 	if err := refusePastReturn(ctx, r.source); err != nil {
 		return err
 	}
+	if err := r.freeClients(ctx, known); err != nil {
+		return err
+	}
 	if known {
 		// Without its fence, dropped by hand, the source takes writes again; the target may still be the truth.
 		if err := r.refuseReleased(ctx); err != nil {
@@ -158,6 +161,9 @@ func (c Config) abortSource(ctx context.Context) error {
 		return err
 	}
 	if err := refusePastReturn(ctx, r.source); err != nil {
+		return err
+	}
+	if err := r.freeClients(ctx, false); err != nil {
 		return err
 	}
 	if err := r.undoBack(ctx); err != nil {

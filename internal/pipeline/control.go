@@ -82,10 +82,7 @@ func (r *run) await(ctx context.Context) error { return r.control.await(ctx) }
 func (r *run) quiet(ctx context.Context) error { return r.control.quiet(ctx) }
 
 // pooled tells whether something of ours holds the clients while the switch is made.
-func (r *run) pooled() bool {
-	_, direct := r.traffic().(noTraffic)
-	return !direct
-}
+func (r *run) pooled() bool { return len(r.Traffic.Poolers) > 0 }
 
 // await waits for the time, for the word, and for the postpone file to go. It may take hours, and what the gate's
 // checks have seen may be so no longer: they are made again after every wait.

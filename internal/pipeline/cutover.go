@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"pgleap/cutover"
+	"pgleap/internal/hooks"
 	"pgleap/internal/journal"
 	"pgleap/internal/pg"
+	"pgleap/internal/traffic"
 	"pgleap/plan"
 	pgsync "pgleap/sync"
 )
@@ -50,6 +52,7 @@ func Cutover(ctx context.Context, c Config) error {
 		r.emit(plan.Event{Kind: plan.EventNote, Message: "nothing to do: run " + string(r.Run) + " has been switched over. pgleap finalize, when nobody needs the old server any more"})
 		return nil
 	}
+	defer r.tellStatus(ctx, traffic.Cutover)()
 	r.openReport(ctx, r.ends())
 	if c.Control.Rehearse {
 		err = r.rehearseSwitch(ctx, done[plan.StageSwitch])
@@ -156,16 +159,25 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	if err != nil {
 		return err
 	}
+	moving, err := r.openTraffic(ctx)
+	if err != nil {
+		return err
+	}
+	defer moving.Close()
 	w := &cutover.Switch{}
 	gate := func(ctx context.Context) error {
-		definitions, err := r.throughGate(ctx)
+		definitions, err := r.throughGate(ctx, moving)
 		if stop := panicOf(ctx); stop != nil {
 			return fmt.Errorf("the switch was not begun, no write was stopped: %w", stop)
 		}
 		w.Definitions = definitions
 		return err
 	}
-	if !fenced {
+	if fenced {
+		if err := moving.Err(); err != nil {
+			return plan.Fail(plan.KindPastReturn, r.direction.Words("mend it, then run pgleap cutover again, it goes on from here"), r.direction.Words("the source stays fenced and the target is the truth, but the clients cannot be moved there")+": %w", err)
+		}
+	} else {
 		if err := r.stillFenced(ctx); err != nil {
 			return err
 		}
@@ -177,15 +189,9 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		}
 	}
 	r.control = r.newControl(gate)
-	recorded, err := r.journal.Steps(ctx)
+	deferred, err := r.deferred(ctx, stage)
 	if err != nil {
 		return err
-	}
-	var deferred []plan.Step
-	for _, s := range stage.Steps {
-		if s.Recorded && !recorded[s.ID] {
-			deferred = append(deferred, s)
-		}
 	}
 	back := r.back()
 	if f, ok := back.(*following); ok {
@@ -193,7 +199,14 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	}
 	*w = cutover.Switch{
 		Run: r.Run, Direction: r.direction, Subscription: r.lane().Object(), Stage: stage, Budget: r.Options.MaxWriteStall, Jobs: r.Options.Jobs, Connect: loader{r}, Definitions: w.Definitions, Unchanged: r.filenodesUnchanged, Deferred: deferred, Emit: r.emit, Point: r.Point,
-		Traffic: r.traffic(), Back: back, Await: r.await, Prove: r.prove, Rehearse: r.Control.Rehearse,
+		Traffic: moving, Back: back, Prove: r.prove, Rehearse: r.Control.Rehearse,
+		Fenced: func(fence, opens cutover.Process) { moving.Fenced(traffic.Process(fence), traffic.Process(opens)) },
+		Await: func(ctx context.Context) error {
+			if err := r.await(ctx); err != nil {
+				return err
+			}
+			return r.arm(ctx, moving, rest(stage, deferred))
+		},
 		Quiet: func(ctx context.Context) error {
 			if err := r.quiet(ctx); err != nil {
 				return err
@@ -213,9 +226,10 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	r.definitions = w.Definitions
 	r.reportSwitch(ctx, r.ends(), result, err)
 	if err != nil {
-		if plan.KindOf(err) == plan.KindNotSwitched {
+		if kind := plan.KindOf(err); kind == plan.KindNotSwitched || kind == plan.KindInterrupted {
 			r.recordUndone(err)
 		}
+		tellHooks(ctx, moving, hooks.AfterRelease, result, err)
 		return err
 	}
 	r.switched = result
@@ -225,17 +239,22 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	if exists(r.Control.PanicFile) {
 		r.emit(plan.Event{Kind: plan.EventNote, Stage: stage.ID, Message: "too late, nothing is undone behind the point of no return: " + r.Control.PanicFile + " is there"})
 	}
-	kind := journal.Released
+	kind, hook := journal.Released, hooks.AfterRelease
 	if r.direction == plan.Backward {
-		kind = journal.Returned
+		kind, hook = journal.Returned, hooks.OnRollback
 	}
-	return r.journal.Record(context.WithoutCancel(ctx), kind, stage.ID, "", result)
+	err = r.journal.Record(context.WithoutCancel(ctx), kind, stage.ID, "", result)
+	tellHooks(ctx, moving, hook, result, nil)
+	return err
 }
 
 // throughGate makes the gate's checks, and returns the definitions as they were before: what changes while the gate
 // compares them is seen behind the locks.
-func (r *run) throughGate(ctx context.Context) (definitions string, err error) {
+func (r *run) throughGate(ctx context.Context, moving *traffic.Traffic) (definitions string, err error) {
 	if err := r.errLocksLost(ctx); err != nil {
+		return "", err
+	}
+	if err := r.judgePoolers(ctx, moving); err != nil {
 		return "", err
 	}
 	if definitions, err = cutover.Definitions(ctx, r.source, r.switchStep(cutover.StepUnchanged).Do.SQL); err != nil {

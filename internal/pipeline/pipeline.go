@@ -24,6 +24,7 @@ type Config struct {
 	Options          plan.Options
 	PgDump           string // a command line; "" searches
 	TrialLoad        TrialLoad
+	Traffic          TrafficConfig
 	Control          ControlConfig
 	Emit             func(plan.Event)
 	Log              *slog.Logger

@@ -77,16 +77,16 @@ type Applied struct {
 
 // momentWords are the points of the switch that the timeline tells, in words.
 var momentWords = map[string]string{
-	"switch.prepared":      "everything is prepared, nobody waits yet",
-	"switch.held":          "the clients are held",
-	"switch.locked":        "every table is locked against writers",
-	"switch.marked":        "the marker is committed",
-	"switch.moved":         "the traffic points at the side that takes over",
-	"switch.drained":       "everything written is on the side that takes over",
-	"switch.before-commit": "the fence is about to be committed",
-	"switch.committed":     "the fence is committed: the point of no return",
-	"switch.released":      "the clients go on",
-	"switch.given-back":    "the locks are given back",
+	"prepared":      "everything is prepared, nobody waits yet",
+	"held":          "the clients are held",
+	"locked":        "every table is locked against writers",
+	"marked":        "the marker is committed",
+	"moved":         "the traffic points at the side that takes over",
+	"drained":       "everything written is on the side that takes over",
+	"before-commit": "the fence is about to be committed",
+	"committed":     "the fence is committed: the point of no return",
+	"released":      "the clients go on",
+	"given-back":    "the locks are given back",
 }
 
 // WriteJSON writes the report as one JSON document.

@@ -86,7 +86,7 @@ func (p *reporter) event(e plan.Event, redact func(string) string) bool {
 }
 
 func (p *reporter) point(name string) {
-	name = strings.TrimPrefix(name, "back-") // a rollback's are named after its own stage
+	name = strings.TrimPrefix(strings.TrimPrefix(name, string(plan.StageBackSwitch)+"."), string(plan.StageSwitch)+".")
 	what, ok := momentWords[name]
 	if !ok {
 		return
@@ -94,7 +94,7 @@ func (p *reporter) point(name string) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if name == "switch.held" {
+	if name == "held" {
 		p.held = now
 	}
 	if !p.done {

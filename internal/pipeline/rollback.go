@@ -7,6 +7,7 @@ import (
 
 	"pgleap/internal/catalog"
 	"pgleap/internal/journal"
+	"pgleap/internal/traffic"
 	"pgleap/plan"
 	pgsync "pgleap/sync"
 )
@@ -45,6 +46,7 @@ func Rollback(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	defer r.tellStatus(ctx, traffic.Rollback)()
 	back := r.turned().ends()
 	r.openReport(ctx, back)
 	if c.Control.Rehearse {

@@ -2,17 +2,30 @@ package pipeline
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"pgleap/cutover"
+	"pgleap/internal/hooks"
+	"pgleap/internal/journal"
+	"pgleap/internal/pooler"
+	"pgleap/internal/traffic"
+	"pgleap/plan"
+	"pgleap/schema"
 )
 
-// noTraffic is what moves the clients where nothing was told: they find the new server by themselves.
-type noTraffic struct{}
-
-func (noTraffic) Hold(context.Context) error    { return nil }
-func (noTraffic) Move(context.Context) error    { return nil }
-func (noTraffic) Release(context.Context) error { return nil }
-func (noTraffic) Back(context.Context) error    { return nil }
+// TrafficConfig says what stands between the clients and the servers.
+type TrafficConfig struct {
+	Poolers      []traffic.Pooler
+	Database     string        // the entry's name in the poolers; "" finds it
+	TargetAt     pooler.Values // where the poolers reach the target, as far as that differs from our address
+	PauseTimeout time.Duration // 0: half of the budget
+	Hooks        hooks.Set
+	LogFolder    string // of a watchdog that had to act; "" is that of temporary files
+}
 
 // noBack is a switch without a way back.
 type noBack struct{}
@@ -21,9 +34,151 @@ func (noBack) Prepare(context.Context) error { return nil }
 func (noBack) Advance(context.Context) error { return nil }
 func (noBack) Undo(context.Context) error    { return nil }
 
-func (r *run) traffic() cutover.Traffic { return noTraffic{} }
-
 // pooledPIDs are the server processes, on the side that is left, of the poolers' connections; nil: there is no pooler.
 func (r *run) pooledPIDs(context.Context) []int32 { return nil }
 
 func (r *run) prove(context.Context) []cutover.Refusal { return nil }
+
+// openTraffic connects to everything that stands between the clients and the servers, for a switch in the run's
+// direction.
+func (r *run) openTraffic(ctx context.Context) (*traffic.Traffic, error) {
+	o, way := r.Traffic, traffic.Cutover
+	if r.direction == plan.Backward {
+		way = traffic.Rollback
+	}
+	return traffic.Open(ctx, traffic.Config{
+		Run: r.Run, Direction: way, From: r.Source, To: r.Target, TargetAt: o.TargetAt, Poolers: o.Poolers, Database: o.Database,
+		Budget: r.Options.MaxWriteStall, PauseTimeout: o.PauseTimeout, Hooks: o.Hooks, LogFolder: o.LogFolder, Emit: r.emit, Point: r.Point,
+	})
+}
+
+// judgePoolers refuses a switch whose clients could not be held, or not be moved; what an earlier attempt of this run
+// left paused goes on first.
+func (r *run) judgePoolers(ctx context.Context, t *traffic.Traffic) error {
+	if err := r.letGoOn(ctx, t); err != nil {
+		return err
+	}
+	return r.refuse(plan.CheckPoolers(t.Facts(ctx)), r.direction.Words("mend it, then run pgleap cutover again"), "the switch was not begun, writes were never stopped")
+}
+
+// letGoOn ends the hold of an attempt that was killed together with its watchdog. The source is the truth.
+func (r *run) letGoOn(ctx context.Context, t *traffic.Traffic) error {
+	kind, data, err := r.journal.Last(ctx, journal.Holding, journal.Undone, journal.Released, journal.Returned)
+	if err != nil || kind != journal.Holding {
+		return err
+	}
+	var held []string
+	if err := json.Unmarshal(data, &held); err != nil {
+		return fmt.Errorf("read the journal: %w", err)
+	}
+	if !t.Pooled() {
+		return plan.Fail(plan.KindUsage, "give the same --pgbouncer (and --pgbouncer-config, or --on-reroute) as then",
+			"an earlier attempt of run %s was cut short while it held the clients of PgBouncer %s: they may still wait", r.Run, strings.Join(held, ", "))
+	}
+	if err := t.Err(); err != nil {
+		return nil // the check says it, with the mend
+	}
+	waits := slices.ContainsFunc(t.Facts(ctx), func(p plan.Pooler) bool { return p.Paused || p.Moved })
+	if err := t.Back(ctx); err != nil {
+		return plan.Fail(plan.KindNotReady, "mend it, then run the same command again", "an earlier attempt was cut short while it held the clients, and they cannot be let go on: %w", err)
+	}
+	if waits {
+		r.emit(plan.Event{Kind: plan.EventNote, Stage: plan.StageSwitch, Message: "an earlier attempt was cut short while it held the clients: they go on at the source again"})
+	}
+	if err := t.Refresh(ctx); err != nil {
+		return err
+	}
+	return r.journal.Record(ctx, journal.Undone, plan.StageSwitch, "", map[string]string{"cause": "the attempt was cut short; the clients were let go on"})
+}
+
+// freeClients is letGoOn for an abort, which may have no journal left to ask.
+func (r *run) freeClients(ctx context.Context, known bool) error {
+	if !known && len(r.Traffic.Poolers) == 0 {
+		return nil
+	}
+	t, err := r.openTraffic(ctx)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	if err := t.Err(); err != nil {
+		return err
+	}
+	if known {
+		return r.letGoOn(ctx, t)
+	}
+	return t.Back(ctx)
+}
+
+// arm makes everything ready that must not wait until the clients do.
+func (r *run) arm(ctx context.Context, t *traffic.Traffic, rest traffic.Rest) error {
+	if t.Pooled() {
+		if err := r.journal.Record(ctx, journal.Holding, plan.StageSwitch, "", t.Nodes()); err != nil {
+			return err
+		}
+	}
+	return t.Arm(ctx, rest)
+}
+
+// rest is what a rescue behind the fence's commit has to do on the target before the clients may go there.
+func rest(stage plan.Stage, deferred []plan.Step) traffic.Rest {
+	return traffic.Rest{Steps: deferred, Stage: stage.ID, Session: schema.SessionSettings()}
+}
+
+// deferred are the stage's deferred steps that the journal does not have yet.
+func (r *run) deferred(ctx context.Context, stage plan.Stage) ([]plan.Step, error) {
+	recorded, err := r.journal.Steps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []plan.Step
+	for _, s := range stage.Steps {
+		if s.Recorded && !recorded[s.ID] {
+			list = append(list, s)
+		}
+	}
+	return list, nil
+}
+
+// tellHooks reports how a switch ended to who wants to know.
+func tellHooks(ctx context.Context, t *traffic.Traffic, after hooks.Hook, result cutover.Result, err error) {
+	ctx = context.WithoutCancel(ctx)
+	switch kind := plan.KindOf(err); {
+	case err == nil:
+		t.Tell(ctx, after, hooks.Call{"PGLEAP_FENCE_LSN": result.FenceLSN, "PGLEAP_STALL_MS": fmt.Sprintf("%.1f", result.StallMS)})
+	case t.Armed() && kind != plan.KindPastReturn:
+		t.Tell(ctx, hooks.OnAbort, hooks.Call{"PGLEAP_MESSAGE": t.Redact(plan.OneLine(err.Error()))})
+	}
+}
+
+// tellStatus has the hook on-status called for every event that is worth it, beside the walk. The returned function
+// waits until it has been told everything.
+func (c *Config) tellStatus(ctx context.Context, direction traffic.Direction) (finish func()) {
+	set := c.Traffic.Hooks
+	if !set.Has(hooks.OnStatus) {
+		return func() {}
+	}
+	t := traffic.Config{Run: c.Run, Direction: direction, From: c.Source, To: c.Target, Poolers: c.Traffic.Poolers}
+	if direction == traffic.Rollback {
+		t.From, t.To = c.Target, c.Source
+	}
+	emit := c.Emit
+	told := set.Status(ctx, t.Redact, func(err error) {
+		c.Log.Warn("a hook failed", "error", err.Error())
+	})
+	call := t.Call()
+	c.Emit = func(e plan.Event) {
+		if emit != nil {
+			emit(e)
+		}
+		switch e.Kind {
+		case plan.EventStage, plan.EventWaiting, plan.EventDone, plan.EventReleased, plan.EventUndone:
+			told.Tell(call.With(hooks.Call{"PGLEAP_STATUS": string(e.Kind), "PGLEAP_STAGE": string(e.Stage), "PGLEAP_MESSAGE": plan.OneLine(e.Message)}))
+		}
+	}
+	return func() {
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(set.Timeout, hooks.DefaultTimeout))
+		defer cancel()
+		told.Close(limited)
+	}
+}

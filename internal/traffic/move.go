@@ -1,0 +1,306 @@
+package traffic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"pgleap/internal/hooks"
+	"pgleap/internal/pooler"
+	"pgleap/plan"
+)
+
+// Hold pauses the clients on every pooler, or on none. Whom a PAUSE waits for is named with what he does.
+func (t *Traffic) Hold(ctx context.Context) error {
+	if !t.Pooled() {
+		return nil
+	}
+	if t.dog != nil {
+		if err := t.dog.tell(word{Word: wordHold}); err != nil {
+			return fmt.Errorf("tell the watchdog: %w", err)
+		}
+	}
+	t.point("traffic.armed")
+	limited, cancel := context.WithTimeout(ctx, t.PauseTimeout)
+	defer cancel()
+	err := pooler.PauseAll(limited, t.targets())
+	if err == nil {
+		return nil
+	}
+	doing := t.stragglers(err)
+	if limited.Err() != nil && ctx.Err() == nil { // not the budget's end
+		err = fmt.Errorf("not all clients were held within %s (--pause-timeout): %v", plan.HumanDuration(t.PauseTimeout), err) //nolint:errorlint // see above
+	}
+	if doing != "" {
+		err = fmt.Errorf("%w\non the server: %s", err, doing)
+	}
+	return err
+}
+
+func (t *Traffic) targets() []pooler.Target {
+	var all []pooler.Target
+	for _, n := range t.nodes {
+		all = append(all, pooler.Target{Node: n.Node, Database: n.entry.Name})
+	}
+	return all
+}
+
+// stragglers says what those do on the server for whom a PAUSE waited in vain.
+func (t *Traffic) stragglers(err error) string {
+	var pids []int32
+	for _, e := range pauseErrors(err) {
+		for _, s := range e.Stragglers {
+			pids = append(pids, int32(s.PID))
+		}
+	}
+	if len(pids) == 0 || t.look == nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
+	defer cancel()
+	rows, err := t.look.Query(ctx, `select format('pid %s, %s, %s, open for %s s: %s', pid, usename, state, extract(epoch from date_trunc('second', clock_timestamp() - coalesce(xact_start, backend_start)))::int, left(query, 200))
+		from pg_stat_activity where pid = any ($1::int[]) order by xact_start`, pids)
+	if err != nil {
+		return ""
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return ""
+	}
+	for i := range lines {
+		lines[i] = plan.OneLine(lines[i])
+	}
+	return strings.Join(lines, "; ")
+}
+
+// lookTimeout bounds a look that only serves the message.
+const lookTimeout = time.Second
+
+// pauseErrors are those of every node in a joined error.
+func pauseErrors(err error) []*pooler.PauseError {
+	if e, ok := err.(*pooler.PauseError); ok {
+		return []*pooler.PauseError{e}
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() []error }:
+		var all []*pooler.PauseError
+		for _, inner := range e.Unwrap() {
+			all = append(all, pauseErrors(inner)...)
+		}
+		return all
+	case interface{ Unwrap() error }:
+		return pauseErrors(e.Unwrap())
+	}
+	return nil
+}
+
+// Move points those that are held at the side that takes over, and believes it when every pooler says so. Where
+// there is no pooler the clients cannot be held, and nothing is moved before the release.
+func (t *Traffic) Move(ctx context.Context) error {
+	if !t.Pooled() {
+		return nil
+	}
+	return t.turn(ctx, t.toward(), t.Hooks.Has(hooks.Reroute))
+}
+
+// turn points every pooler at a side: file or hook, then RELOAD.
+func (t *Traffic) turn(ctx context.Context, side plan.Side, hook bool) error {
+	if err := t.each(func(n *node) error { return n.change(side) }); err != nil {
+		return err
+	}
+	if hook {
+		if err := t.reroute(ctx, side); err != nil {
+			return err
+		}
+	}
+	return t.each(func(n *node) error { return n.ReloadTo(ctx, n.entry.Name, n.at[side]) })
+}
+
+// reroute calls the hook. The watchdog is told first: a hook that was begun has to be called again to take it back.
+func (t *Traffic) reroute(ctx context.Context, side plan.Side) error {
+	if side == t.toward() {
+		t.mu.Lock()
+		t.rerouted = true
+		t.mu.Unlock()
+		if t.dog != nil {
+			if err := t.dog.tell(word{Word: wordReroute}); err != nil {
+				return fmt.Errorf("tell the watchdog: %w", err)
+			}
+		}
+	}
+	return t.Hooks.Run(ctx, hooks.Reroute, t.call(side), t.Redact)
+}
+
+// each does something on every node side by side and joins the errors.
+func (t *Traffic) each(do func(*node) error) error {
+	errs := make([]error, len(t.nodes))
+	var group sync.WaitGroup
+	for i, n := range t.nodes {
+		group.Go(func() {
+			if errs[i] = n.err; errs[i] == nil {
+				errs[i] = do(n)
+			}
+		})
+	}
+	group.Wait()
+	return errors.Join(errs...)
+}
+
+// A RESUME that fails is tried again for so long: a pooler that restarts is not paused any more.
+const (
+	resumePatience = 5 * time.Second
+	resumePoll     = 50 * time.Millisecond
+)
+
+// Release lets the clients go on at the side that takes over. Without a pooler it is here that the hook moves them.
+func (t *Traffic) Release(ctx context.Context) error {
+	if !t.Pooled() {
+		return t.Hooks.Run(ctx, hooks.Reroute, t.call(t.toward()), t.Redact)
+	}
+	if err := t.resume(ctx); err != nil {
+		return err
+	}
+	return t.done()
+}
+
+// resume lets the clients go on where every pooler points now.
+func (t *Traffic) resume(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, resumePatience)
+	defer cancel()
+	return t.each(func(n *node) error {
+		for {
+			err := n.Resume(limited, n.entry.Name)
+			if err == nil {
+				return nil
+			}
+			select {
+			case <-limited.Done():
+				return err
+			case <-time.After(resumePoll):
+			}
+		}
+	})
+}
+
+// backPatience bounds Back: a hook has a deadline of its own.
+const backPatience = 10 * time.Second
+
+// Back puts everything back and lets the clients go on at the side that was to be left. It works whatever was done
+// before, tries everything, and says that all is well only when it is.
+func (t *Traffic) Back(ctx context.Context) error {
+	if !t.Pooled() {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, backPatience)
+	defer cancel()
+	hook := t.mustUndoHook(limited)
+	if hook { // what counts is where the poolers point then
+		if err := t.reroute(ctx, t.away()); err != nil {
+			t.emit(plan.EventNote, "called to take itself back: %v", err)
+		}
+	}
+	// Each on its own: one that is out of reach must not keep the others' clients waiting.
+	if err := t.each(func(n *node) error { return t.giveBack(limited, n, hook) }); err != nil {
+		return err
+	}
+	return t.done()
+}
+
+// mustUndoHook tells whether the hook has moved clients: begun counts, and so does what an attempt that was killed
+// has left.
+func (t *Traffic) mustUndoHook(ctx context.Context) bool {
+	t.mu.Lock()
+	begun := t.rerouted
+	t.mu.Unlock()
+	if begun || !t.Hooks.Has(hooks.Reroute) {
+		return begun
+	}
+	for _, n := range t.nodes {
+		if n.err == nil && n.file == nil {
+			if moved, err := n.pointsAt(ctx, n.at[t.toward()]); err == nil && moved {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// giveBack tries until ctx ends. Where nothing listens any more nobody is held, and a PgBouncer that is started again
+// reads its file, which is put back first.
+func (t *Traffic) giveBack(ctx context.Context, n *node, changed bool) error {
+	for {
+		err := t.giveBackOnce(ctx, n, changed)
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			t.emit(plan.EventNote, "%s does not run any more: nobody is held there", n)
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(resumePoll):
+		}
+	}
+}
+
+func (t *Traffic) giveBackOnce(ctx context.Context, n *node, changed bool) error {
+	if n.file != nil {
+		_, remembered, err := n.file.Remembered(n.entry.Name)
+		if err == nil && (remembered || t.Direction == Rollback) {
+			changed = true
+			err = n.change(t.away())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	moved, err := n.pointsAt(ctx, n.at[t.toward()])
+	if err != nil {
+		return err
+	}
+	if changed || moved {
+		if err := n.Reload(ctx); err != nil {
+			return err
+		}
+		if moved, err = n.pointsAt(ctx, n.at[t.toward()]); err != nil {
+			return err
+		}
+	}
+	if moved { // never let them go on there: their writes would be lost, or part
+		return fmt.Errorf("%s: %q still points at %s: the clients stay held", n, n.entry.Name, n.at[t.toward()])
+	}
+	return n.Resume(ctx, n.entry.Name)
+}
+
+// done tells the watchdog that there is nothing left for it.
+func (t *Traffic) done() error {
+	if t.dog == nil {
+		return nil
+	}
+	_ = t.dog.tell(word{Word: wordDone}) // one that is gone has nothing left to do, too
+	return nil
+}
+
+// call is what a hook is told when the clients are to go to a side.
+func (t *Traffic) call(side plan.Side) hooks.Call {
+	c := t.Call()
+	if side != t.toward() {
+		c = c.With(pair(t.To, t.From)).With(hooks.Call{"PGLEAP_DIRECTION": string(t.Direction.reversed()), "PGLEAP_UNDO": "1"})
+	}
+	return c
+}
+
+func (d Direction) reversed() Direction {
+	if d == Rollback {
+		return Cutover
+	}
+	return Rollback
+}

@@ -1,0 +1,173 @@
+package traffic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"pgleap/internal/pooler"
+	"pgleap/plan"
+)
+
+// node is a pooler as it was found before anybody waited.
+type node struct {
+	*pooler.Node
+	name  string // host:port of its console
+	entry pooler.Entry
+	file  *pooler.File                // nil where a hook does the change
+	at    map[plan.Side]pooler.Values // where it reaches each side
+	err   error                       // why it cannot be used
+}
+
+func (t *Traffic) open(ctx context.Context, p Pooler) *node {
+	n := &node{name: p.Admin.HostPort()}
+	if n.Node, n.err = pooler.Open(ctx, p.Admin); n.err != nil {
+		return n
+	}
+	if n.entry, n.err = t.match(ctx, n); n.err != nil {
+		return n
+	}
+	if n.err = n.MayPause(ctx); n.err == nil && p.File != "" {
+		n.err = n.openFile(p.File, t.Run)
+	}
+	if n.err == nil {
+		n.err = t.place(n)
+	}
+	return n
+}
+
+// match finds the entry through which the clients go. After an attempt that was killed it may be paused, or point at
+// the side that takes over already.
+func (t *Traffic) match(ctx context.Context, n *node) (pooler.Entry, error) {
+	entries, err := n.Databases(ctx)
+	if err != nil {
+		return pooler.Entry{}, err
+	}
+	paused := map[string]bool{}
+	for i := range entries {
+		paused[entries[i].Name], entries[i].Paused = entries[i].Paused, false
+	}
+	e, err := pooler.Match(entries, t.From, t.Database)
+	if err != nil && t.Database == "" {
+		if moved, other := pooler.Match(entries, t.To, ""); other == nil {
+			e, err = moved, nil
+		}
+	}
+	if err != nil {
+		return e, fmt.Errorf("%s: %w", n, err)
+	}
+	e.Paused = paused[e.Name]
+	return e, nil
+}
+
+func (n *node) openFile(path string, run plan.RunID) (err error) {
+	if n.file, err = pooler.OpenFile(path, string(run)); err != nil {
+		return err
+	}
+	if _, err = n.file.Entry(n.entry.Name); err != nil {
+		return err
+	}
+	return n.file.Writable()
+}
+
+// place says where the pooler reaches each side. What it says of the old server counts for more than our address:
+// the way from there may be another.
+func (t *Traffic) place(n *node) error {
+	source, target, now := t.at(plan.Source), t.at(plan.Target), n.entry.Values()
+	remembered := false
+	if n.file != nil {
+		was, ok, err := n.file.Remembered(n.entry.Name)
+		if err != nil {
+			return err
+		}
+		if remembered = ok; ok {
+			source = pooler.Values{Host: or(was.Host, source.Host), Port: or(was.Port, "5432"), DBName: or(was.DBName, n.entry.Name)}
+		}
+	}
+	switch {
+	case t.Direction == Cutover && !remembered && !points(now, target):
+		source = now
+	case t.Direction == Rollback && !points(now, source):
+		target = now
+	}
+	n.at = map[plan.Side]pooler.Values{plan.Source: source, plan.Target: target}
+	return nil
+}
+
+// points tells whether an entry points there.
+func points(has, want pooler.Values) bool { return has == want }
+
+// pointsAt asks the pooler.
+func (n *node) pointsAt(ctx context.Context, want pooler.Values) (bool, error) {
+	e, err := n.Entry(ctx, n.entry.Name)
+	return err == nil && points(e.Values(), want), err
+}
+
+// change edits the file so that the entry points at a side. The old server's values are remembered beside the file
+// as long as the new one's stand in it.
+func (n *node) change(side plan.Side) error {
+	if n.file == nil {
+		return nil
+	}
+	if side == plan.Target {
+		return n.file.Point(n.entry.Name, n.at[plan.Target])
+	}
+	_, remembered, err := n.file.Remembered(n.entry.Name)
+	if err != nil {
+		return err
+	}
+	if remembered {
+		return n.file.PutBack(n.entry.Name)
+	}
+	has, err := n.file.Entry(n.entry.Name)
+	if err != nil || has != n.at[plan.Target] {
+		return err
+	}
+	return errors.Join(n.file.Point(n.entry.Name, n.at[plan.Source]), n.file.Forget(n.entry.Name))
+}
+
+// Facts are what the check pooler judges.
+func (t *Traffic) Facts(ctx context.Context) []plan.Pooler {
+	var out []plan.Pooler
+	for _, n := range t.nodes {
+		f := plan.Pooler{Node: n.name, Database: n.entry.Name, Budget: t.Budget}
+		if n.err != nil {
+			f.Trouble = t.Redact(n.err.Error())
+			out = append(out, f)
+			continue
+		}
+		f.SessionMode, f.Paused = n.entry.WaitsForClients(), n.entry.Paused
+		f.PointsAt, f.Known = n.entry.Values().String(), t.From.String()
+		f.Moved = points(n.entry.Values(), n.at[t.toward()])
+		config, err := n.Config(ctx)
+		if err != nil {
+			f.Trouble = t.Redact(err.Error())
+		}
+		f.WaitTimeout = pooler.QueryWaitTimeout(config)
+		out = append(out, f)
+	}
+	return out
+}
+
+// String names the poolers in messages.
+func (t *Traffic) String() string { return "PgBouncer " + strings.Join(t.Nodes(), ", ") }
+
+// Nodes are the poolers' consoles, host:port, for the journal.
+func (t *Traffic) Nodes() []string {
+	var names []string
+	for _, n := range t.nodes {
+		names = append(names, n.name)
+	}
+	return names
+}
+
+// Refresh reads anew what the poolers say of their entries.
+func (t *Traffic) Refresh(ctx context.Context) error {
+	return t.each(func(n *node) (err error) {
+		if n.entry, err = n.Entry(ctx, n.entry.Name); err != nil {
+			return err
+		}
+		return t.place(n)
+	})
+}

@@ -1,0 +1,74 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+)
+
+// Pooler is one of the poolers through which the clients go, as it was found at the gate.
+type Pooler struct {
+	Node        string // host:port of its admin console
+	Database    string // its entry
+	Trouble     string // why it cannot be used; the rest is not known then
+	SessionMode bool
+	Paused      bool
+	Moved       bool          // it points at the side that takes over
+	PointsAt    string        // host:port/database
+	Known       string        // as which we know the side that is left
+	WaitTimeout time.Duration // after which a client that waits is failed; 0 never
+	Budget      time.Duration // of the switch
+}
+
+// CheckPoolers judges them.
+func CheckPoolers(list []Pooler) []Finding {
+	var out []Finding
+	for _, p := range list {
+		for _, f := range p.findings() {
+			f.Check, f.On, f.Object = "pooler", Source, p.Node
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func (p Pooler) findings() []Finding {
+	on := fmt.Sprintf("%s on PgBouncer %s", ident(p.Database), OneLine(p.Node))
+	if p.Trouble != "" {
+		return []Finding{{
+			Severity: Blocker, Problem: fmt.Sprintf("PgBouncer %s cannot be used: %s", OneLine(p.Node), p.Trouble),
+			Fix: "mend it, or leave it out of --pgbouncer if no client goes through it",
+		}}
+	}
+	var out []Finding
+	if p.SessionMode {
+		out = append(out, Finding{
+			Severity: Blocker, Problem: on + " is in session mode\na client keeps its server connection until it disconnects, and PAUSE would wait for that",
+			Fix: "set pool_mode = transaction for it in PgBouncer's file, and RELOAD",
+		})
+	}
+	if p.Paused {
+		out = append(out, Finding{
+			Severity: Blocker, Problem: on + " is paused: its clients wait already",
+			Fix: "see who paused it. pgleap repair, with the same --pgbouncer, lets the clients go on at the right server; by hand, on its admin console", SQL: "resume " + ident(p.Database) + ";",
+		})
+	}
+	switch {
+	case p.Moved:
+		out = append(out, Finding{
+			Severity: Blocker, Problem: fmt.Sprintf("%s points at %s: at the server that is to take over", on, OneLine(p.PointsAt)),
+			Fix: "point it at the server that takes the writes now, and RELOAD; pgleap repair does so, with the same --pgbouncer and --pgbouncer-config",
+		})
+	case p.PointsAt != p.Known:
+		out = append(out, Finding{
+			Severity: Warning, Problem: fmt.Sprintf("%s points at %s, which pgleap knows as %s", on, OneLine(p.PointsAt), OneLine(p.Known)),
+			Fix: "see that both are the same server: clients of another one would be moved, too",
+		})
+	}
+	if p.WaitTimeout > 0 && p.WaitTimeout <= p.Budget {
+		out = append(out, Finding{
+			Severity: Blocker, Problem: fmt.Sprintf("%s fails a client that has waited for %s, and the switch may take %s", on, HumanDuration(p.WaitTimeout), HumanDuration(p.Budget)),
+			Fix: "raise query_wait_timeout, or lower --max-write-stall",
+		})
+	}
+	return out
+}

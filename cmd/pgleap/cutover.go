@@ -67,7 +67,7 @@ func finalizeCommand() *cli.Command {
 		Flags: join(addressFlags(), confirmFlags(), outputFlags()),
 		Description: describe(`Drops schema pgleap on both sides, and with it the fence: THE OLD SERVER TAKES WRITES AGAIN that nobody carries
 over. Do it when no client is left on it, just before it is shut down.`,
-			"pgleap finalize --confirm shop", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift, exitNotReady, exitLocked, exitInterrupted),
+			"pgleap finalize --confirm shop", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift, exitNotReady, exitPastReturn, exitLocked, exitInterrupted),
 		Action: func(c *cli.Context) error {
 			s, err := newSession(c, true)
 			if err != nil {

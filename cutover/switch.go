@@ -39,7 +39,7 @@ type Switch struct {
 	// Fenced is told last before anybody waits which server processes of ours a rescue has to end first: the one that
 	// will hold the locks, and the one on the target that will hold the deferred definitions. May be nil.
 	Fenced func(fence, opens Process)
-	Back        Back
+	Back   Back
 	// Await is asked when every session is open: for the time, or for somebody's word. It may take hours.
 	Await func(ctx context.Context) error
 	// Quiet is asked last before anybody has to wait: for a moment without long transactions.
@@ -103,7 +103,7 @@ type sessions struct {
 	pairs                 []pair // for copies; none where nothing is copied
 	fenceStarted          string // with the pid it names the fence's server process for good
 	setStarted            string
-	targetFenced          bool   // by an earlier way back
+	targetFenced          bool // by an earlier way back
 }
 
 func (s *sessions) close() {

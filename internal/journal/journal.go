@@ -122,7 +122,7 @@ const (
 	Restored  = "restored" // what was made was taken back
 	Released  = "released"
 	Undone    = "undone"
-	Holding   = "holding" // a switch is about to hold the clients of its poolers; undone and released end it
+	Holding   = "holding"  // a switch is about to hold the clients of its poolers; undone and released end it
 	Aborting  = "aborting" // an abort was begun
 	Checked   = "checked"  // every check was made, and none blocked
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -25,7 +26,8 @@ type TrafficConfig struct {
 	TargetAt     pooler.Values // where the poolers reach the target, as far as that differs from our address
 	PauseTimeout time.Duration // 0: half of the budget
 	Hooks        hooks.Set
-	LogFolder    string // of a watchdog that had to act; "" is that of temporary files
+	LogFolder    string   // of a watchdog that had to act; "" is that of temporary files
+	Terminal     *os.File // where it also writes, if there is one
 }
 
 // noBack is a switch without a way back.
@@ -49,7 +51,7 @@ func (c Config) openTraffic(ctx context.Context, from, to pg.Address, direction 
 	o := c.Traffic
 	return traffic.Open(ctx, traffic.Config{
 		Run: c.Run, Direction: direction, From: from, To: to, TargetAt: o.TargetAt, Poolers: o.Poolers, Database: o.Database,
-		Budget: c.Options.MaxWriteStall, PauseTimeout: o.PauseTimeout, Hooks: o.Hooks, LogFolder: o.LogFolder, Emit: c.emit, Point: c.Point,
+		Budget: c.Options.MaxWriteStall, PauseTimeout: o.PauseTimeout, Hooks: o.Hooks, LogFolder: o.LogFolder, Terminal: o.Terminal, Emit: c.emit, Point: c.Point,
 	})
 }
 

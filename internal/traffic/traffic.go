@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -43,7 +44,8 @@ type Config struct {
 	Budget             time.Duration
 	PauseTimeout       time.Duration // of PAUSE on all of them; 0 is half of the budget
 	Hooks              hooks.Set
-	LogFolder          string // where a watchdog that had to act leaves its log
+	LogFolder          string   // where a watchdog that had to act leaves its log
+	Terminal           *os.File // where it also writes; never a pipe, which would not end before the watchdog does
 	Emit               func(plan.Event)
 	Point              func(name string)
 }

@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/term"
-
 	"pgleap/internal/hooks"
 	"pgleap/internal/pg"
 	"pgleap/internal/pooler"
@@ -160,8 +158,8 @@ func (t *Traffic) startWatchdog(ctx context.Context, rest Rest) (*watchdog, erro
 	cmd := exec.Command(program, "watchdog")
 	cmd.Env = hooks.Environment()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if term.IsTerminal(int(os.Stderr.Fd())) { // a pipe would not end before the watchdog does
-		cmd.Stderr = os.Stderr
+	if t.Terminal != nil {
+		cmd.Stderr = t.Terminal
 	}
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -100,6 +100,3 @@ func (c *Console) Close() {
 	defer cancel()
 	_ = c.conn.Close(ctx)
 }
-
-// Drop cuts the connection as a network would: nobody is told.
-func (c *Console) Drop() error { return c.conn.Conn().Close() }

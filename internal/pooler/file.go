@@ -2,10 +2,8 @@ package pooler
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,13 +75,88 @@ func (f *File) Writable() error {
 // Point makes the entry point elsewhere. The values that it has are remembered first, unless this run has remembered
 // some before. PgBouncer takes notice by RELOAD.
 func (f *File) Point(name string, want Values) error {
-	if bad := strings.ContainsAny(want.Host+want.Port+want.DBName, "\r\n\x00"); bad {
-		return plan.Fail(plan.KindUsage, "name another host or database", "PgBouncer's configuration cannot hold a host or a database with a line break in it")
-	}
-	if err := f.remember(name); err != nil {
+	s, err := f.Stage(name, want)
+	if err != nil {
 		return err
 	}
-	return f.replace(name, want)
+	return s.Install()
+}
+
+// Staged is a new file that waits beside the old one: what takes time is done before clients are made to wait.
+type Staged struct {
+	file      *File
+	name      string
+	want      Values
+	temporary string      // "" if there is nothing to change
+	before    os.FileInfo // of the file that it was made from
+}
+
+// Stage does all of Point but the change. It ends with Install, or with Discard.
+func (f *File) Stage(name string, want Values) (*Staged, error) {
+	if bad := strings.ContainsAny(want.Host+want.Port+want.DBName, "\r\n\x00"); bad {
+		return nil, plan.Fail(plan.KindUsage, "name another host or database", "PgBouncer's configuration cannot hold a host or a database with a line break in it")
+	}
+	if err := f.remember(name); err != nil {
+		return nil, err
+	}
+	return f.stage(name, want)
+}
+
+func (f *File) stage(name string, want Values) (*Staged, error) {
+	before, err := os.Stat(f.path)
+	if err != nil {
+		return nil, f.failed(err)
+	}
+	text, err := f.read()
+	if err != nil {
+		return nil, f.failed(err)
+	}
+	s := &Staged{file: f, name: name, want: want, before: before}
+	has, value, err := f.find(text, name)
+	if err != nil || has == want {
+		return s, err
+	}
+	line, err := pointed(value.of(text), want)
+	if err != nil {
+		return nil, f.misread(name, err)
+	}
+	s.temporary, err = f.temporary(text[:value.from]+line+text[value.to:], before)
+	return s, err
+}
+
+// attempts bounds how often Install starts anew because somebody else writes.
+const attempts = 5
+
+// Install puts the new file in the old one's place. If that one has been changed since, the change is made anew.
+func (s *Staged) Install() error {
+	f := s.file
+	for range attempts {
+		if now, err := os.Stat(f.path); err == nil && same(s.before, now) {
+			if s.temporary == "" {
+				return nil
+			}
+			return f.install(s.temporary, f.path)
+		}
+		s.Discard()
+		anew, err := f.stage(s.name, s.want)
+		if err != nil {
+			return err
+		}
+		s = anew
+	}
+	s.Discard()
+	return plan.Fail(plan.KindBlocked, "see who writes it, and run the same command again", "%s changes all the time", f.path)
+}
+
+// Discard removes the new file. What the run remembers stays; see Forget.
+func (s *Staged) Discard() {
+	if s.temporary != "" {
+		_ = os.Remove(s.temporary) // nobody reads it
+	}
+}
+
+func same(a, b os.FileInfo) bool {
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
 // PutBack makes the entry point where it pointed before the run, in the file as it is now, and forgets it. If
@@ -99,212 +172,18 @@ func (f *File) PutBack(name string) error {
 	return f.Forget(name)
 }
 
-// Remembered returns where the entry pointed before the run changed it.
-func (f *File) Remembered(name string) (Values, bool, error) {
-	all, err := f.remembered()
-	v, ok := all[name]
-	return v, ok, err
-}
-
-// Forget ends the run's memory of the entry: it is not to be put back any more.
-func (f *File) Forget(name string) error {
-	all, err := f.remembered()
-	if err != nil {
-		return err
-	}
-	if _, ok := all[name]; !ok {
-		return nil
-	}
-	delete(all, name)
-	return f.keep(all)
-}
-
-func (f *File) remember(name string) error {
-	all, err := f.remembered()
-	if err != nil {
-		return err
-	}
-	if _, ok := all[name]; ok {
-		return nil
-	}
-	v, err := f.Entry(name)
-	if err != nil {
-		return err
-	}
-	changed := maps.Clone(all)
-	if changed == nil {
-		changed = map[string]Values{}
-	}
-	changed[name] = v
-	return f.keep(changed)
-}
-
-func (f *File) remembered() (map[string]Values, error) {
-	text, err := os.ReadFile(f.memory)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	var all map[string]Values
-	if err == nil {
-		err = json.Unmarshal(text, &all)
-	}
-	if err != nil {
-		return nil, plan.Fail(plan.KindBlocked, "put the entry back by hand, and remove that file", "what the run remembers of PgBouncer's configuration: %s: %w", f.memory, err)
-	}
-	return all, nil
-}
-
-// keep writes the memory, or removes an empty one.
-func (f *File) keep(all map[string]Values) error {
-	if len(all) == 0 {
-		if err := os.Remove(f.memory); err != nil {
-			return f.failed(err)
-		}
-		return f.syncFolder()
-	}
-	text, err := json.Marshal(all)
-	if err != nil {
-		return err
-	}
-	temporary, err := f.write(string(text) + "\n")
-	if err != nil {
-		return err
-	}
-	return f.install(temporary, f.memory)
-}
-
 func (f *File) read() (string, error) {
 	text, err := os.ReadFile(f.path)
 	return string(text), err
 }
 
-// attempts bounds how often replace starts anew because somebody else writes.
-const attempts = 5
-
 // replace changes the entry in the file as it is now.
 func (f *File) replace(name string, want Values) error {
-	for range attempts {
-		before, err := os.Stat(f.path)
-		if err != nil {
-			return f.failed(err)
-		}
-		text, err := f.read()
-		if err != nil {
-			return f.failed(err)
-		}
-		has, value, err := f.find(text, name)
-		if err != nil || has == want {
-			return err
-		}
-		line, err := pointed(value.of(text), want)
-		if err != nil {
-			return f.misread(name, err)
-		}
-		temporary, err := f.temporary(text[:value.from]+line+text[value.to:], before)
-		if err != nil {
-			return err
-		}
-		if after, err := os.Stat(f.path); err != nil || !same(before, after) {
-			_ = os.Remove(temporary)
-			continue
-		}
-		return f.install(temporary, f.path)
-	}
-	return plan.Fail(plan.KindBlocked, "see who writes it, and run the same command again", "%s changes all the time", f.path)
-}
-
-func same(a, b os.FileInfo) bool {
-	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
-}
-
-// find returns the entry that counts for PgBouncer, and where its value is in the text.
-func (f *File) find(text, name string) (Values, span, error) {
-	d := &definitions{name: name, folder: filepath.Dir(f.path)}
-	if err := d.read(f.path, text, 0); err != nil {
-		return Values{}, span{}, err
-	}
-	switch {
-	case d.file == "":
-		return Values{}, span{}, d.missing(f.path)
-	case d.file != f.path:
-		return Values{}, span{}, plan.Fail(plan.KindUsage, "name that file with --pgbouncer-config", "the entry %q of %s that counts is in the included %s", name, f.path, d.file)
-	case d.count > 1:
-		return Values{}, span{}, plan.Fail(plan.KindBlocked, "leave only the one that counts, the last", "%s has the entry %q %d times", f.path, name, d.count)
-	}
-	v, err := valuesOf(d.value.of(text))
+	s, err := f.stage(name, want)
 	if err != nil {
-		return Values{}, span{}, f.misread(name, err)
+		return err
 	}
-	return v, d.value, nil
-}
-
-// misread never shows the line: it may hold a password.
-func (f *File) misread(name string, err error) error {
-	return plan.Fail(plan.KindBlocked, "mend the entry, or let a hook do the change: --on-reroute", "the entry %q in %s: %w", name, f.path, err)
-}
-
-// definitions are what a file and those that it includes have for a name.
-type definitions struct {
-	name, folder string
-
-	file     string // of the last one
-	value    span
-	count    int // in that file
-	wildcard bool
-	unread   []string // included, but not to be found from here
-}
-
-// deepest is PgBouncer's own bound of includes within includes.
-const deepest = 10
-
-func (d *definitions) read(file, text string, depth int) error {
-	list, err := items(text)
-	if err != nil {
-		return plan.Fail(plan.KindBlocked, "mend it: PgBouncer reads a file only as far as its first mistake", "%s: %w", file, err)
-	}
-	for _, i := range list {
-		switch {
-		case i.include != "" && depth < deepest:
-			if err := d.include(i.include, depth+1); err != nil {
-				return err
-			}
-		case i.name == d.name:
-			if d.file != file {
-				d.file, d.count = file, 0
-			}
-			d.value = i.value
-			d.count++
-		case i.name == "*":
-			d.wildcard = true
-		}
-	}
-	return nil
-}
-
-// include reads a file whose name counts from PgBouncer's working directory, which is not known here: its own folder
-// is the likeliest.
-func (d *definitions) include(name string, depth int) error {
-	path := name
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(d.folder, name)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		d.unread = append(d.unread, name)
-		return nil
-	}
-	return d.read(path, string(text), depth)
-}
-
-func (d *definitions) missing(file string) error {
-	text := fmt.Sprintf("%s has no entry %q in section [databases]", file, d.name)
-	if d.wildcard {
-		text += "; its entry * serves all others, and cannot be changed for one"
-	}
-	if len(d.unread) > 0 {
-		text += "; included, but not to be read from here: " + strings.Join(d.unread, ", ")
-	}
-	return plan.Fail(plan.KindUsage, "give the database an entry of its own, or name the file that has it with --pgbouncer-config", "%s", text)
+	return s.Install()
 }
 
 // temporary writes a text into a new file with the mode and the owner of the one that it shall replace.

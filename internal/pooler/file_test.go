@@ -75,6 +75,35 @@ func TestPutBackLeavesWhatOthersChanged(t *testing.T) {
 	}
 }
 
+func TestStagedFileTakesInWhatOthersChanged(t *testing.T) {
+	f := configFile(t, strange)
+	staged, err := f.Stage("shop", elsewhere)
+	must(t, err)
+	if text(t, f.path) != strange {
+		t.Error("changed before Install")
+	}
+	edited := strings.Replace(strange, "other=", "other=host=new", 1)
+	must(t, os.WriteFile(f.path, []byte(edited), 0o640))
+	must(t, staged.Install())
+	if got := text(t, f.path); !strings.Contains(got, "other=host=new") || !strings.Contains(got, "10.0.0.9") {
+		t.Errorf("got %q", got)
+	}
+	staged, err = f.Stage("shop", Values{Host: "third"})
+	must(t, err)
+	staged.Discard()
+	must(t, f.PutBack("shop"))
+	if got := text(t, f.path); got != edited || len(folder(t, f)) != 1 {
+		t.Errorf("%v, got %q", folder(t, f), got)
+	}
+	staged, err = f.Stage("other", Values{Host: "new"}) // as it is
+	must(t, err)
+	must(t, staged.Install())
+	must(t, f.Forget("other"))
+	if got := text(t, f.path); got != edited || len(folder(t, f)) != 1 {
+		t.Errorf("%v, got %q", folder(t, f), got)
+	}
+}
+
 func TestPutBackTakesOutWhatWasAdded(t *testing.T) {
 	before := "[databases]\nshop = host=a\nlast = port=1\n"
 	f := configFile(t, before)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -331,16 +333,65 @@ func TestRefusedNodeDoesNotHoldTheOthers(t *testing.T) {
 	}
 }
 
-func TestLostControlSessionIsOpenedAnew(t *testing.T) {
+func TestLostSessionsAreOpenedAnew(t *testing.T) {
 	s := startShop(t)
 	p := s.bouncer(t, nil)
-	n := openNode(t, p)
-	must(t, n.Pause(within(t, patience), "shop"))
-	must(t, n.control.Drop())
-	must(t, n.pauser.Drop())
-	must(t, n.Resume(t.Context(), "shop"))
-	must(t, n.Pause(within(t, patience), "shop"))
-	must(t, n.Resume(t.Context(), "shop"))
+	w := startWire(t, p.Port())
+	n, err := Open(t.Context(), address(t, strings.Replace(p.AdminURI(), fmt.Sprint(":", p.Port()), fmt.Sprint(":", w.port), 1)))
+	must(t, err)
+	t.Cleanup(n.Close)
+	for range 2 {
+		must(t, n.Pause(within(t, patience), "shop"))
+		w.cut()
+		must(t, n.Resume(t.Context(), "shop"))
+		if isPaused(t, n, "shop") {
+			t.Error("still paused")
+		}
+	}
+}
+
+// wire is a network between us and a PgBouncer.
+type wire struct {
+	port int
+	mu   sync.Mutex
+	ends []net.Conn
+}
+
+func startWire(t *testing.T, to int) *wire {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	must(t, err)
+	w := &wire{port: l.Addr().(*net.TCPAddr).Port}
+	t.Cleanup(func() { _ = l.Close(); w.cut() })
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp4", fmt.Sprint("127.0.0.1:", to))
+			if err != nil {
+				_ = near.Close()
+				continue
+			}
+			w.mu.Lock()
+			w.ends = append(w.ends, near, far)
+			w.mu.Unlock()
+			go func() { _, _ = io.Copy(near, far) }()
+			go func() { _, _ = io.Copy(far, near) }()
+		}
+	}()
+	return w
+}
+
+// cut ends all connections.
+func (w *wire) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.ends {
+		_ = c.Close()
+	}
+	w.ends = nil
 }
 
 // TestNewClientsOfAMovedEntryAreNotHeldUp: clients that log in between RELOAD and RESUME make PgBouncer believe that
@@ -349,12 +400,14 @@ func TestNewClientsOfAMovedEntryAreNotHeldUp(t *testing.T) {
 	s := startShop(t)
 	p := s.bouncer(t, map[string]string{"server_login_retry": "20"})
 	n := openNode(t, p)
-	must(t, <-query(t, s.client(t, p, "shop", "old")))
+	old := s.client(t, p, "shop", "old")
+	must(t, <-query(t, old))
 	must(t, n.Pause(within(t, patience), "shop"))
-	text, err := os.ReadFile(p.ConfigFile())
+	f, err := OpenFile(p.ConfigFile(), "r1")
 	must(t, err)
-	must(t, os.WriteFile(p.ConfigFile(), []byte(strings.Replace(string(text), "shop = host=127.0.0.1", "shop = host=localhost", 1)), 0o600))
-	must(t, n.ReloadTo(t.Context(), "shop", Values{Host: "localhost", Port: fmt.Sprint(s.Port), DBName: "postgres"}))
+	want := Values{Host: "127.0.0.1", Port: fmt.Sprint(s.Port), DBName: "template1"}
+	must(t, f.Point("shop", want))
+	must(t, n.ReloadTo(t.Context(), "shop", want))
 	if !isPaused(t, n, "shop") {
 		t.Fatal("a RELOAD resumes")
 	}
@@ -367,14 +420,25 @@ func TestNewClientsOfAMovedEntryAreNotHeldUp(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "a login that the pause cuts off", func() bool {
-		log, err := p.Log()
+	eventually(t, "the new clients", func() bool {
+		stats, err := n.Stats(t.Context(), "shop")
 		must(t, err)
-		return strings.Contains(log[strings.LastIndex(log, "RELOAD"):], "closing because: pause mode")
+		return stats.Waiting == 3
+	})
+	wg.Go(func() { // a server that refuses would fail it at once
+		if err := <-query(t, old); err != nil {
+			t.Error(err)
+		}
+	})
+	eventually(t, "the old client", func() bool {
+		stats, err := n.Stats(t.Context(), "shop")
+		must(t, err)
+		return stats.Waiting == 4
 	})
 	start := time.Now()
 	must(t, n.Resume(t.Context(), "shop"))
 	wg.Wait()
+	t.Logf("clients waited %v after RESUME", time.Since(start).Round(time.Millisecond))
 	if d := time.Since(start); d > 10*time.Second {
 		t.Errorf("clients waited %v after RESUME", d)
 	}

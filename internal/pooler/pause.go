@@ -138,8 +138,9 @@ func (n *Node) await(ctx context.Context, holds func() (bool, error)) error {
 	}
 }
 
-// hurriedRetry is server_login_retry, in seconds, for the moment after a RESUME.
-const hurriedRetry = "0.001"
+// hurriedRetry is server_login_retry, in seconds, for the moment after a RESUME: little beside a pause, and not
+// hundreds of attempts in a second at a server that is down.
+const hurriedRetry = "0.01"
 
 // Resume lets an entry's clients go on; one that is not paused is no error.
 //

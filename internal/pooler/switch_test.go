@@ -39,9 +39,15 @@ func TestSwitchUnderLoad(t *testing.T) {
 	for i := range 10 {
 		want := Values{Host: "127.0.0.1", Port: fmt.Sprint(s.Port), DBName: []string{"shop_new", "shop_old"}[i%2]}
 		load.progress()
+		staged := make([]*Staged, len(files))
+		for j, f := range files {
+			var err error
+			staged[j], err = f.Stage("shop", want)
+			must(t, err)
+		}
 		must(t, PauseAll(within(t, patience), targets))
 		for j := range nodes {
-			must(t, files[j].Point("shop", want))
+			must(t, staged[j].Install())
 			must(t, nodes[j].ReloadTo(t.Context(), "shop", want))
 		}
 		must(t, ResumeAll(t.Context(), targets))

@@ -57,6 +57,7 @@ type Traffic struct {
 	look  *pg.Source // on the side that is left: what those do for whom PAUSE waits
 
 	mu       sync.Mutex
+	released bool
 	armed    bool // the hook before-switch was begun
 	rerouted bool // the hook was called for the side that takes over, whether or not it came to an end
 	dog      *watchdog
@@ -85,7 +86,11 @@ func (t *Traffic) Close() {
 	if t.dog != nil {
 		t.dog.close()
 	}
+	if t.released && t.toward() == plan.Source { // what was remembered for the way back has served
+		_ = t.each(func(n *node) error { return n.change(plan.Source) })
+	}
 	for _, n := range t.nodes {
+		n.unstage()
 		if n.Node != nil {
 			n.Close()
 		}

@@ -134,6 +134,9 @@ func (t *Traffic) Arm(ctx context.Context, rest Rest) error {
 			return err
 		}
 	}
+	if err := t.each(func(n *node) error { return n.stage(t.toward()) }); err != nil {
+		return err
+	}
 	if t.dog, err = t.startWatchdog(ctx, rest); err != nil {
 		return fmt.Errorf("start the watchdog: %w", err)
 	}

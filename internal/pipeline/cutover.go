@@ -116,7 +116,11 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	defer moving.Close()
 	var definitions string
 	if fenced {
-		if err := moving.Err(); err != nil {
+		_, err := r.held(ctx, moving)
+		if err == nil {
+			err = moving.Err()
+		}
+		if err != nil {
 			return plan.Fail(plan.KindPastReturn, "mend it, then run pgleap cutover again, it goes on from here", "the source stays fenced and the target is the truth, but the clients cannot be moved there: %w", err)
 		}
 	} else {

@@ -179,7 +179,7 @@ func TestOracle(t *testing.T) {
 			if _, err := a.Script(ctx, "insert into pgleap.marker values (1); delete from pgleap.marker"); err != nil {
 				t.Fatal(err)
 			}
-			if sample, n, err := o.after(ctx, server, rows[0][0]); err != nil || n != 0 {
+			if sample, n, err := o.between(ctx, server, rows[0][0], ""); err != nil || n != 0 {
 				t.Errorf("%d, %s: %d changes, %q, %v", major, plugin, n, sample, err)
 			}
 			if _, err := other.Script(ctx, "commit"); err != nil {
@@ -188,7 +188,7 @@ func TestOracle(t *testing.T) {
 			if _, err := a.Script(ctx, `update public."A b" set v = 'after' where id = 2; delete from public."A b"`); err != nil {
 				t.Fatal(err)
 			}
-			if sample, n, err := o.after(ctx, server, rows[0][0]); err != nil || n != 4 || len(sample) != 4 {
+			if sample, n, err := o.between(ctx, server, rows[0][0], ""); err != nil || n != 4 || len(sample) != 4 {
 				t.Errorf("%d, %s: %d changes, %q, %v", major, plugin, n, sample, err)
 			}
 			if err := o.drop(ctx, server); err != nil {

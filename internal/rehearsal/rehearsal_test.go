@@ -117,7 +117,7 @@ func TestGivenServers(t *testing.T) {
 		}
 		*uri = s.URI("small")
 	}
-	c.ByHand, c.SkipFinalize, c.Margin = true, true, 100
+	c.By, c.SkipFinalize, c.Margin = ByStatements, true, 100
 	v, red := rehearse(t, c)
 	// The switch by hand knows no margin: a value taken ahead of a refused write is handed out again.
 	red = slices.DeleteFunc(red, func(id string) bool { return id == "R-SEQ" || id == "R-DUP" })

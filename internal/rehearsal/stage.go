@@ -21,7 +21,8 @@ type Stage struct {
 	Run            plan.RunID // given to the tool with --run
 
 	config    Config
-	passwords map[string]string // of the clients' roles
+	passwords map[string]string   // of the clients' roles
+	pooler    *pgserver.PgBouncer // nil: clients go straight to the servers
 	tool      *tool
 }
 
@@ -61,11 +62,8 @@ func (s Server) admin(ctx context.Context, f func(*pg.Session) error) error {
 	return nil
 }
 
-// as returns the address for a role of ours; "" is the superuser.
+// as returns the address for a role of ours.
 func (s *Stage) as(server Server, role string) (pg.Address, error) {
-	if role == "" {
-		return server.address, nil
-	}
 	u, err := url.Parse(server.URI)
 	if err != nil {
 		return pg.Address{}, errors.New("the server's address is no URI")
@@ -83,6 +81,11 @@ func newStage(ctx context.Context, c Config) (*Stage, error) {
 	}
 	if err := s.fill(ctx); err != nil {
 		return nil, errors.Join(err, s.close(ctx))
+	}
+	if c.Pooler == PoolerPgBouncer {
+		if err := s.startPooler(ctx); err != nil {
+			return nil, errors.Join(err, s.close(ctx))
+		}
 	}
 	return s, nil
 }
@@ -186,10 +189,14 @@ func (s *Stage) secrets() map[string]string {
 	for role, password := range s.passwords {
 		out["the password of "+role] = password
 	}
-	for _, server := range []Server{s.Source, s.Target} {
-		if u, err := url.Parse(server.URI); err == nil {
+	uris := map[string]string{"the superuser's password of the source": s.Source.URI, "the superuser's password of the target": s.Target.URI}
+	if s.pooler != nil {
+		uris["the password of the pooler's console"] = s.pooler.AdminURI()
+	}
+	for name, uri := range uris {
+		if u, err := url.Parse(uri); err == nil {
 			if password, ok := u.User.Password(); ok && password != "" {
-				out["the superuser's password of the "+string(server.Side)] = password
+				out[name] = password
 			}
 		}
 	}
@@ -199,6 +206,9 @@ func (s *Stage) secrets() map[string]string {
 // close stops what was started. It works after ctx ended.
 func (s *Stage) close(ctx context.Context) error {
 	var errs []error
+	if s.pooler != nil {
+		errs = append(errs, s.pooler.Stop(ctx))
+	}
 	for _, server := range []Server{s.Source, s.Target} {
 		if server.local != nil {
 			errs = append(errs, server.local.Stop(context.WithoutCancel(ctx)))

@@ -10,8 +10,11 @@ import (
 	"pgleap/plan"
 )
 
-// lagPoll is how often the published procedure looks at the lag.
-const lagPoll = 200 * time.Millisecond
+// lagPoll is how often the published procedure looks at the lag, and lagLimit how long it is given.
+const (
+	lagPoll  = 200 * time.Millisecond
+	lagLimit = time.Minute
+)
 
 // byPublished makes the switch as the documentation of the best-known open tool has it: the roles are made to read
 // only, their sessions ended, the lag polled until what was sent is replayed, sequences set from the columns that own
@@ -74,9 +77,12 @@ func restrict(ctx context.Context, source *pg.Session) error {
 }
 
 // awaitNoLag waits until the subscription has replayed all that was sent to it.
-func awaitNoLag(ctx context.Context, source *pg.Session, subscription string) error {
+func awaitNoLag(ctx context.Context, source *pg.Session, slot string) error {
+	ctx, cancel := context.WithTimeout(ctx, lagLimit)
+	defer cancel()
 	for {
-		rows, err := source.Script(ctx, "select 1 from pg_stat_replication where sent_lsn = replay_lsn and application_name = "+plan.QuoteLiteral(subscription))
+		rows, err := source.Script(ctx, `select 1 from pg_stat_replication r join pg_replication_slots s on s.active_pid = r.pid
+			where r.sent_lsn = r.replay_lsn and s.slot_name = `+plan.QuoteLiteral(slot))
 		if err != nil || len(rows) > 0 {
 			return err
 		}

@@ -135,10 +135,10 @@ func commitByHand(run plan.RunID, tables int, deferred bool) string {
     raise exception 'terminal NEW has not said that everything arrived and every sequence is set: look for an error there. Type rollback; and begin the switch anew';
   end if;
 end`),
-		plan.DoBlock("begin\n  " + stands + "'the fence is not there: this session is not the one that holds the locks. Type rollback; and begin the switch anew';\n  end if;\nend"),
+		plan.DoBlock("begin\n  " + stands + "'the fence is not there: this session is not the one that holds the locks. Type rollback; and begin the switch anew';\n  end if;\n  perform setval('pgleap.gate', 1, true);\nend"),
 		"commit;",
 		plan.DoBlock("begin\n  " + stands + "'THE FENCE DOES NOT STAND: nothing has happened, writes go on at the old server. Type rollback; in terminal NEW, and begin the switch anew';\n  end if;\nend"),
-		fmt.Sprintf("select count(*) >= %d as stands from pg_trigger where tgname = '%s' and not tgisinternal \\gset", tables, plan.FenceTrigger),
+		fmt.Sprintf("select count(*) >= %d and pg_sequence_last_value('pgleap.gate') is not null as stands from pg_trigger where tgname = '%s' and not tgisinternal \\gset", tables, plan.FenceTrigger),
 	}
 	said := []string{`\if :stands`, `  \echo 'The fence stands: the point of no return is passed.'`}
 	if !deferred {

@@ -17,6 +17,10 @@ type Result struct {
 	DrainMS     float64 `json:"drain_ms"`     // from the marker's commit until it is seen on the target
 	SequencesMS float64 `json:"sequences_ms"` // read and set
 	CommitMS    float64 `json:"commit_ms"`
+	HoldMS      float64 `json:"hold_ms,omitempty"`    // PAUSE of the poolers
+	MoveMS      float64 `json:"move_ms,omitempty"`    // pointing them at the target, beside the drain
+	BackMS      float64 `json:"back_ms,omitempty"`    // the slot of the way back, behind the drain
+	ReleaseMS   float64 `json:"release_ms,omitempty"` // RESUME of the poolers
 
 	Copied       int     `json:"copied,omitempty"`        // tables copied in the switch
 	LargeObjects int64   `json:"large_objects,omitempty"` // copied in the switch
@@ -24,6 +28,8 @@ type Result struct {
 	CopyMS       float64 `json:"copy_ms,omitempty"`       // all copies, side by side with the drain
 	StallMS      float64 `json:"stall_ms"`                // from the first lock asked for to the release
 	Sequences    any     `json:"sequences"`
+
+	Refusals []Refusal `json:"refusals,omitempty"` // writes that were tried behind the fence
 }
 
 // String is the result in a line.

@@ -20,6 +20,7 @@ const (
 	StepSequences plan.StepID = "switch.sequences"
 	StepUnchanged plan.StepID = "switch.unchanged"
 	StepCommit    plan.StepID = "switch.commit"
+	StepOpen      plan.StepID = "switch.open"
 
 	// CallSwitch marks steps that the switch carries out as one, side by side where that is safe.
 	CallSwitch = "switch"
@@ -76,7 +77,7 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 			{
 				ID: StepFence, Title: "create the fence in the transaction that holds the locks", On: plan.Source,
 				Why:     "outlives us and the server's restart once it is committed; refuses every writer except replication with SQLSTATE 25006",
-				Probe:   probeFence(),
+				Probe:   plan.FenceProbe,
 				Do:      plan.Action{Call: CallSwitch, SQL: joined(triggers)},
 				Undo:    plan.Action{Call: CallSwitch, SQL: "rollback"},
 				Hazards: []plan.Hazard{plan.HazardStopsWrites}, ByHand: fenceByHand(joined(triggers)),
@@ -109,14 +110,20 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 		stage.Steps = append(stage.Steps, d)
 	}
 	stage.Steps = append(stage.Steps, plan.Step{
-		ID: StepCommit, Title: "commit the fence: the point of no return", On: plan.Source,
+		ID: StepCommit, Title: "close the gate and commit the fence: the point of no return", On: plan.Source,
 		Why:     "everything above is held by one session and falls with it; after this commit the target is the truth",
-		Do:      plan.Action{Call: CallSwitch, SQL: "commit"},
+		Do:      plan.Action{Call: CallSwitch, SQL: joined([]string{plan.CloseGate, "commit"})},
 		Hazards: []plan.Hazard{plan.HazardFinal},
 		ByHand:  commitByHand(run, len(fenced), len(deferred) > 0),
 		Trouble: "psql says that the connection was lost: open a new one and ask it whether the fence stands: the question is under step switch.fence. It stands: the new server is the truth, go on. It does not: nothing has happened, begin the switch anew",
 		Lock:    "the locks are given back",
 		Notice:  "writers that waited, and all later ones, are refused with SQLSTATE 25006; on the new server they succeed",
+	}, plan.Step{
+		ID: StepOpen, Title: "open the target's own gate, where an earlier way back has closed it", On: plan.Target,
+		Why:    "after a rollback the target was the side that is left, and is fenced",
+		Do:     plan.Action{Call: CallSwitch, SQL: plan.OpenGate},
+		ByHand: plan.NothingByHand("By hand there was no rollback: the new server has no fence"),
+		Notice: "nothing",
 	})
 	return stage
 }
@@ -132,12 +139,6 @@ select (select count(*) || ' ' || coalesce(sum(hashtext(oid::text || relname || 
     from pg_attribute a join own on own.oid = a.attrelid where a.attnum > 0 and own.relkind in ('r', 'p'))`
 
 func joined(statements []string) string { return strings.Join(statements, ";\n") }
-
-// A fence was made on all tables or on none, in one transaction: with one of its triggers the switch is past
-// the point of no return, whatever was dropped by hand since.
-func probeFence() string {
-	return fmt.Sprintf(`select case count(*) when 0 then 'absent' else 'done' end from pg_trigger where tgname = '%s' and not tgisinternal`, plan.FenceTrigger)
-}
 
 // Release returns the stage that opens the target.
 func Release(run plan.RunID) plan.Stage {

@@ -22,20 +22,63 @@ type Sequences interface {
 
 // Switch is one cutover.
 type Switch struct {
-	Run       plan.RunID
-	Stage     plan.Stage // the statements come from here
-	Budget    time.Duration
-	Jobs      int // copies that go side by side
-	Connect   Connector
-	Sequences func(source *pg.Source, target *pg.Target) Sequences
+	Run   plan.RunID
+	Stage plan.Stage // the statements come from here
+	// Subscription is its name on the target: the forward one at a cutover, the reverse one at a rollback.
+	Subscription string
+	Budget       time.Duration
+	Jobs         int // copies that go side by side
+	Connect      Connector
+	Sequences    func(source *pg.Source, target *pg.Target) Sequences
 	// Unchanged is asked behind the locks too: what the definitions alone do not tell.
 	Unchanged func(ctx context.Context, source pg.Querier) error
 	// Definitions is what StepUnchanged read before the catalogs were compared.
 	Definitions string
 	Deferred    []plan.Step // of the stage's deferred steps those that are not recorded yet
-	Record      func(ctx context.Context, t *pg.Target, step plan.StepID) error
-	Emit        func(plan.Event)
-	Point       func(name string) // told at every instruction a test may want to die at; may be nil
+	Traffic     Traffic
+	Back        Back
+	// Await is asked when every session is open: for the time, or for somebody's word. It may take hours.
+	Await func(ctx context.Context) error
+	// Quiet is asked last before anybody has to wait: for a moment without long transactions.
+	Quiet func(ctx context.Context) error
+	// Prove tries to write behind the fence, beside the release; it is for the report.
+	Prove func(ctx context.Context) []Refusal
+	// Rehearse gives everything back where the real switch commits.
+	Rehearse bool
+	Record   func(ctx context.Context, t *pg.Target, step plan.StepID) error
+	Emit     func(plan.Event)
+	Point    func(name string) // told at every instruction a test may want to die at; may be nil
+}
+
+// Traffic is what stands between the clients and the servers: poolers, hooks, or nothing.
+type Traffic interface {
+	// Hold makes the clients wait; all of them, or none and an error.
+	Hold(ctx context.Context) error
+	// Move points those that are held at the target. None goes through yet. It runs beside the drain.
+	Move(ctx context.Context) error
+	// Release lets the clients go on at the target. The point of no return is passed: it can be called again.
+	Release(ctx context.Context) error
+	// Back takes Move and Hold back: the clients go on at the source. It can be called whatever was done before.
+	Back(ctx context.Context) error
+}
+
+// Back prepares the way back: from the release on the source follows the target.
+type Back interface {
+	// Prepare makes what can be made before anybody waits.
+	Prepare(ctx context.Context) error
+	// Advance is called when the target holds everything, and nobody but us writes there.
+	Advance(ctx context.Context) error
+	// Undo takes Prepare back.
+	Undo(ctx context.Context) error
+}
+
+// Refusal is a write that was tried behind the fence.
+type Refusal struct {
+	Role    string `json:"role"`
+	How     string `json:"how"`             // such as "set transaction_read_only = off"
+	Tried   string `json:"tried,omitempty"` // the statement; "" where the role could not be taken on
+	Refused bool   `json:"refused"`
+	Answer  string `json:"answer"` // the server's
 }
 
 // Connector opens the sessions of a switch.
@@ -50,6 +93,7 @@ type sessions struct {
 	watch, set            *pg.Target
 	pairs                 []pair // for copies; none where nothing is copied
 	fenceStarted          string // with the pid it names the fence's server process for good
+	targetFenced          bool   // by an earlier way back
 }
 
 func (s *sessions) close() {
@@ -78,6 +122,11 @@ func (w *Switch) Do(ctx context.Context) (Result, error) {
 	}
 	defer s.close()
 	sequences := w.Sequences(s.reader, s.set)
+	behind, err := w.fenceState(ctx, s.watch)
+	if err != nil {
+		return Result{}, err
+	}
+	s.targetFenced = behind == plan.Done
 	state, err := w.fenceState(ctx, s.reader)
 	if err != nil {
 		return Result{}, err
@@ -88,7 +137,17 @@ func (w *Switch) Do(ctx context.Context) (Result, error) {
 	if err := w.prepare(ctx, s, sequences); err != nil {
 		return Result{}, notBegun(ctx, err)
 	}
+	err = w.Await(ctx)
+	if err == nil {
+		err = w.Back.Prepare(ctx)
+	}
 	w.point("prepared")
+	if err == nil {
+		err = w.Quiet(ctx)
+	}
+	if err != nil {
+		return Result{}, notBegun(ctx, errors.Join(err, w.Back.Undo(context.WithoutCancel(ctx))))
+	}
 	limited, cancel := context.WithTimeout(ctx, w.Budget)
 	defer cancel()
 	started := time.Now()
@@ -99,20 +158,48 @@ func (w *Switch) Do(ctx context.Context) (Result, error) {
 	if err != nil {
 		return r, w.undo(ctx, s, err, started)
 	}
+	if w.Rehearse {
+		return w.rehearsed(ctx, s, r, started)
+	}
 	return w.pass(ctx, s, r, sequences, started)
+}
+
+// rehearsed takes everything back at the point where the real switch would pass the point of no return.
+func (w *Switch) rehearsed(ctx context.Context, s *sessions, r Result, started time.Time) (Result, error) {
+	since(started, &r.StallMS)
+	if err := w.takeBack(ctx, s); err != nil {
+		return r, err
+	}
+	return r, nil
 }
 
 // attempt does everything up to the commit; all of it is held by the fence's session.
 func (w *Switch) attempt(ctx context.Context, s *sessions, sequences Sequences) (Result, error) {
 	r := Result{}
 	var err error
+	began := time.Now()
+	if err := w.Traffic.Hold(ctx); err != nil {
+		return r, err
+	}
+	since(began, &r.HoldMS)
+	w.point("held")
 	if r.Attempts, r.Tables, r.LockMS, err = w.lock(ctx, s); err != nil {
 		return r, err
 	}
 	w.point("locked")
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return w.drain(inner, s, &r, func() { group.Go(func() error { return w.unchanged(inner, s.marker) }) })
+		if err := w.drain(inner, s, &r, func() { group.Go(func() error { return w.unchanged(inner, s.marker) }) }); err != nil {
+			return err
+		}
+		defer since(time.Now(), &r.BackMS)
+		return wrap("prepare the way back", w.Back.Advance(inner))
+	})
+	group.Go(func() error {
+		defer since(time.Now(), &r.MoveMS)
+		err := w.Traffic.Move(inner)
+		w.point("moved")
+		return wrap("point the clients at the target", err)
 	})
 	group.Go(func() error {
 		defer since(time.Now(), &r.TriggersMS)
@@ -165,7 +252,7 @@ func (w *Switch) drain(ctx context.Context, s *sessions, r *Result, marked func(
 		}
 		if err == nil && time.Since(looked) > applyLook {
 			var now []pg.Blocker
-			if now, err = applyBlockers(ctx, s.watch, w.Run); err == nil { // a look that the deadline cut knows less than the last
+			if now, err = ApplyBlockers(ctx, s.watch, w.Subscription); err == nil { // a look that the deadline cut knows less than the last
 				stuck.blockers = now
 			}
 			looked = time.Now()
@@ -185,10 +272,11 @@ func (w *Switch) drain(ctx context.Context, s *sessions, r *Result, marked func(
 // applyLook is how often a drain that takes long looks for whom the apply worker waits.
 const applyLook = 200 * time.Millisecond
 
-// applyBlockers returns the sessions of the target that the run's apply worker waits for.
-func applyBlockers(ctx context.Context, t *pg.Target, run plan.RunID) ([]pg.Blocker, error) {
+// ApplyBlockers returns the sessions of the target that the subscription's apply worker waits for at this moment:
+// while there are any, no drain can end.
+func ApplyBlockers(ctx context.Context, t *pg.Target, subscription string) ([]pg.Blocker, error) {
 	var pid *int32
-	err := t.QueryRow(ctx, `select max(pid) from pg_stat_subscription where subname = $1 and relid is null`, run.Object()).Scan(&pid)
+	err := t.QueryRow(ctx, `select max(pid) from pg_stat_subscription where subname = $1 and relid is null`, subscription).Scan(&pid)
 	if err != nil || pid == nil {
 		return nil, err
 	}
@@ -260,12 +348,23 @@ func (w *Switch) pass(ctx context.Context, s *sessions, r Result, sequences Sequ
 	if err := w.commitDeferred(ctx, s.set); err != nil {
 		return r, err
 	}
-	return w.released(r, sequences, started)
+	return w.released(ctx, s, r, sequences, started)
 }
 
-// released tells the world. Nothing that can fail stands between the commit and this.
-func (w *Switch) released(r Result, sequences Sequences, started time.Time) (Result, error) {
+// released opens the target's gate, lets the clients go on there, and tells the world.
+func (w *Switch) released(ctx context.Context, s *sessions, r Result, sequences Sequences, started time.Time) (Result, error) {
+	if err := w.openGate(ctx, s); err != nil {
+		return r, pastReturn("open the gate of the target", err)
+	}
+	proven := make(chan []Refusal, 1)
+	go func() { proven <- w.Prove(ctx) }()
+	began := time.Now()
+	if err := w.Traffic.Release(ctx); err != nil {
+		return r, pastReturn("let the clients go on at the target", err)
+	}
+	since(began, &r.ReleaseMS)
 	since(started, &r.StallMS)
+	r.Refusals = <-proven
 	r.Sequences = sequences.Positions()
 	w.Emit(plan.Event{Kind: plan.EventReleased, Stage: plan.StageSwitch, Message: "the target takes the writes", Data: r.data()})
 	w.point("released")
@@ -278,7 +377,18 @@ const commitTimeout = 5 * time.Second
 func (w *Switch) commit(ctx context.Context, fence *pg.Source) error {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	_, err := fence.Exec(ctx, w.sql(StepCommit))
+	_, err := fence.ExecEach(ctx, w.statements(StepCommit))
+	return err
+}
+
+// openGate lifts the fence of the target, where an earlier way back has left one.
+func (w *Switch) openGate(ctx context.Context, s *sessions) error {
+	if !s.targetFenced {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	_, err := s.set.Exec(ctx, w.sql(StepOpen))
 	return err
 }
 
@@ -317,12 +427,15 @@ func (w *Switch) repair(ctx context.Context, s *sessions, sequences Sequences) (
 	if err := w.commitDeferred(limited, s.set); err != nil {
 		return r, err
 	}
+	if err := w.Traffic.Move(limited); err != nil {
+		return r, pastReturn("point the clients at the target", err)
+	}
 	r.Tables = len(w.statements(StepFence))
 	var standing int
 	if err := s.reader.QueryRow(limited, `select count(*) from pg_trigger where tgname = $1 and not tgisinternal`, plan.FenceTrigger).Scan(&standing); err == nil && standing < r.Tables {
 		w.Emit(plan.Event{Kind: plan.EventNote, Stage: plan.StageSwitch, Message: fmt.Sprintf("the fence stands on %d of %d tables of the old server: the others were dropped, or their triggers were, by hand; what is written there is not carried over", standing, r.Tables)})
 	}
-	return w.released(r, sequences, started)
+	return w.released(ctx, s, r, sequences, started)
 }
 
 func (w *Switch) fenceState(ctx context.Context, q pg.Querier) (plan.State, error) {

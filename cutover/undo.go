@@ -30,15 +30,31 @@ func (w *Switch) boundFence(ctx context.Context, s *sessions) error {
 
 // undo takes an attempt back, and claims that the source is writable only when the source has said so.
 func (w *Switch) undo(ctx context.Context, s *sessions, cause error, started time.Time) error {
+	if err := w.takeBack(ctx, s); err != nil {
+		return fmt.Errorf("%w; cause: %w", err, cause)
+	}
+	return w.undone(ctx, cause, time.Since(started))
+}
+
+// takeBack gives the locks back, then lets the clients go on at the source, then removes what was prepared.
+func (w *Switch) takeBack(ctx context.Context, s *sessions) error {
+	ctx = context.WithoutCancel(ctx)
 	_ = s.set.Rollback()
 	if err := s.fence.Rollback(); err != nil {
 		w.Emit(plan.Event{Kind: plan.EventWaiting, Stage: plan.StageSwitch, Message: "the source did not answer the rollback: ending the fence's session over a new connection"})
 		if err := w.endFence(ctx, s); err != nil {
 			return fmt.Errorf("the switch is given up, but the source cannot be asked whether it has let go of its locks (%w); it does so by itself within %s. "+
-				"When it can be reached: select pg_terminate_backend(%d); cause: %w", err, plan.HumanDuration(w.Budget+letGoAfter), s.fence.PID(), cause)
+				"When it can be reached: select pg_terminate_backend(%d)", err, plan.HumanDuration(w.Budget+letGoAfter), s.fence.PID())
 		}
 	}
-	return w.undone(ctx, cause, time.Since(started))
+	w.point("given-back")
+	if err := w.Traffic.Back(ctx); err != nil {
+		return fmt.Errorf("the source is writable again, but the clients are still held: %w", err)
+	}
+	if err := w.Back.Undo(ctx); err != nil {
+		w.Emit(plan.Event{Kind: plan.EventNote, Stage: plan.StageSwitch, Message: "left behind, and taken away by the next attempt or by abort: " + err.Error()})
+	}
+	return nil
 }
 
 // endFence ends the fence's server process over a new connection and waits until it is gone.

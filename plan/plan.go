@@ -23,9 +23,6 @@ type RunID string
 // Object returns the name of the run's publication, slot and subscription.
 func (r RunID) Object() string { return "pgleap_" + string(r) }
 
-// FenceTrigger refuses writes on the old server: the name sorts behind the application's own triggers.
-const FenceTrigger = "zz_pgleap_fence"
-
 // Valid says why r cannot be the name of a run: it becomes the name of a replication slot, which PostgreSQL
 // limits to lower-case letters, digits and underscores.
 func (r RunID) Valid() error {

@@ -28,11 +28,7 @@ func SourceDefinition(run plan.RunID, targetSystemID, targetAddress string, repa
 	return `create schema pgleap;
 comment on schema pgleap is ` + plan.QuoteLiteral(fmt.Sprintf("pgleap run=%s side=source other=%s", run, targetSystemID)) + `;
 create table pgleap.marker (id bigint primary key, run text not null, at timestamptz not null default clock_timestamp());
-create function pgleap.fence() returns trigger language plpgsql as $pgleap$
-begin
-  raise exception 'pgleap: this database has moved to ` + strings.ReplaceAll(strings.ReplaceAll(targetAddress, "%", "%%"), "'", "''") + `: % on %.% is refused here', lower(tg_op), tg_table_schema, tg_table_name
-    using errcode = '25006', hint = 'connect to the new server';
-end $pgleap$` + putBackDefinition(repairs)
+` + plan.FenceDefinition(targetAddress) + putBackDefinition(repairs)
 }
 
 // Publish returns the stage that makes the source keep its changes.
@@ -45,7 +41,7 @@ func Publish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o pl
 			{
 				ID: "publish.schema", Title: "create schema pgleap with the marker table and the fence's function", On: plan.Source,
 				Why:    "a marker row that travels through the subscription proves at the switch that everything before it has arrived",
-				Probe:  `select case when to_regnamespace('pgleap') is null then 'absent' when to_regclass('pgleap.marker') is not null and to_regproc('pgleap.fence') is not null then 'done' else 'schema pgleap is there, but not complete' end`,
+				Probe:  `select case when to_regnamespace('pgleap') is null then 'absent' when to_regclass('pgleap.marker') is not null and to_regclass('pgleap.gate') is not null and to_regproc('pgleap.fence') is not null then 'done' else 'schema pgleap is there, but not complete' end`,
 				Do:     plan.Action{SQL: SourceDefinition(run, target.SystemID, target.Address+"/"+target.Database, repairs)},
 				Undo:   plan.Action{SQL: "drop schema if exists pgleap cascade"},
 				Notice: "nothing: a schema of pgleap's own",

@@ -71,7 +71,7 @@ func TestAbort(t *testing.T) {
 			u.run(exitOK, "sync")
 			u.run(exitOK, "cutover", "--confirm", u.name).says("✓ switch", "✓ teardown")
 			during := u.snapshot()
-			u.run(exitPastReturn, "abort").says("past the point of no return", "2 tables of the source are fenced", "the target is the truth")
+			u.run(exitPastReturn, "abort").says("past the point of no return", "the source is fenced and the target is the truth")
 			u.runWith([]string{"PGLEAP_TARGET="}, exitPastReturn, "abort").says("past the point of no return")
 			u.run(exitOK, "cutover", "--confirm", u.name).says("nothing to do")
 			u.run(exitOK, "sync")

@@ -82,14 +82,15 @@ func (j *Journal) Load(ctx context.Context) (*Run, error) {
 }
 
 // Definition is what the journal creates on the target: part of the printed plan.
-func Definition(run plan.RunID, sourceSystemID string) string {
+func Definition(run plan.RunID, sourceSystemID, sourceAddress string) string {
 	return `create schema pgleap;
 comment on schema pgleap is ` + plan.QuoteLiteral(fmt.Sprintf("pgleap run=%s side=target other=%s", run, sourceSystemID)) + `;
 create table pgleap.run (run text primary key, format int not null, tool text not null, plan text not null, fingerprint text not null,
   source_system_id text not null, target_system_id text not null, created timestamptz not null default now());
 create table pgleap.event (id bigserial primary key, at timestamptz not null default clock_timestamp(), kind text not null,
   stage text not null default '', step text not null default '', data jsonb);
-create table pgleap.marker (id bigint primary key, run text not null, at timestamptz not null default clock_timestamp());`
+create table pgleap.marker (id bigint primary key, run text not null, at timestamptz not null default clock_timestamp());
+` + plan.FenceDefinition(sourceAddress)
 }
 
 // Create makes the journal by definition, as the plan prints it, and writes the plan into it, in one transaction.

@@ -98,15 +98,15 @@ func (r *run) errAborting(ctx context.Context) error {
 
 // refusePastReturn looks at the one fact that decides: does the fence stand?
 func refusePastReturn(ctx context.Context, s *pg.Source) error {
-	var fence int
-	if err := s.QueryRow(ctx, `select count(*) from pg_trigger where tgname = $1 and not tgisinternal`, plan.FenceTrigger).Scan(&fence); err != nil {
+	var stands bool
+	if err := s.QueryRow(ctx, "select "+plan.FenceStands).Scan(&stands); err != nil {
 		return fmt.Errorf("look for the fence: %w", err)
 	}
-	if fence == 0 {
+	if !stands {
 		return nil
 	}
 	return plan.Fail(plan.KindPastReturn, "finish with pgleap cutover, which goes on from here, and pgleap finalize. Only if the target is lost for good, and with it every write since: drop schema pgleap cascade, on the source, lets the source take writes again",
-		"the switch is past the point of no return: %d tables of the source are fenced and the target is the truth", fence)
+		"the switch is past the point of no return: the source is fenced and the target is the truth")
 }
 
 // down walks the stages backwards and undoes their steps, each of which may never have been done.

@@ -66,7 +66,7 @@ func definitions(run plan.RunID, source plan.Facts, roles plan.RoleStatements, e
 		ID: stepJournal, Title: "create the journal", On: plan.Target,
 		Why:   "it survives the operator's machine: the same command from anywhere goes on",
 		Probe: "select case when to_regclass('pgleap.marker') is null then 'absent' else 'done' end",
-		Do:    plan.Action{SQL: journal.Definition(run, source.SystemID)},
+		Do:    plan.Action{SQL: journal.Definition(run, source.SystemID, source.Address+"/"+source.Database)},
 		Undo:  plan.Action{SQL: "drop schema if exists pgleap cascade"}, ByHand: journalByHand(run, source.SystemID), Notice: noticeNobody,
 	}}
 	steps = append(steps, roleSteps(roles)...)

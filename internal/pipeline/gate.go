@@ -85,7 +85,7 @@ func (r *run) notReady(ctx context.Context) (o obstacle, err error) {
 	if ready, _ := pgsync.Progress(states, nil); ready != len(r.sel.Published)+1 {
 		return obstacle{check: "all-ready", reason: fmt.Sprintf("%d of %d tables are ready", ready, len(r.sel.Published)+1), fix: fixLater}, nil
 	}
-	blockers, err := cutover.ApplyBlockers(ctx, r.target, r.Run)
+	blockers, err := cutover.ApplyBlockers(ctx, r.target, r.Run.Object())
 	if err != nil {
 		return o, err
 	}

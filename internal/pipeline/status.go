@@ -109,7 +109,7 @@ func ReadStatus(ctx context.Context, c Config, th Thresholds) (Status, error) {
 	if st.Known, err = r.load(ctx); err != nil {
 		return st, err
 	}
-	if err := r.source.QueryRow(ctx, `select exists (select from pg_trigger where tgname = $1 and not tgisinternal)`, plan.FenceTrigger).Scan(&st.Fenced); err != nil {
+	if err := r.source.QueryRow(ctx, "select "+plan.FenceStands).Scan(&st.Fenced); err != nil {
 		return st, fmt.Errorf("look for the fence: %w", err)
 	}
 	if !st.Known {

@@ -41,6 +41,7 @@ func rehearseCommand() *cli.Command {
 			&cli.Int64Flag{Name: "sequence-margin", Usage: "given to cutover; over 0, some clients take sequence values ahead of their writes"},
 			&cli.StringFlag{Name: "role", Value: "superuser", Usage: "connect as a superuser, or with only what check names as a role that is bare, documented or what a service gives (docs/privileges.md)"},
 			&cli.StringSliceFlag{Name: "with", Usage: "a `FLAG` for the upgrade itself (check, plan and sync), such as --set-replica-identity; repeated"},
+			&cli.StringFlag{Name: "fence", Usage: "the `KIND` of fence that sync is to prepare (default: its own choice)"},
 			&cli.StringFlag{Name: "report", Usage: "`FOLDER` for verdict.json, junit.xml, the ledger and the logs"},
 			&cli.BoolFlag{Name: "keep", Usage: "leave the servers running until interrupted"},
 			&cli.BoolFlag{Name: "json", Usage: "the verdict as JSON on stdout"},
@@ -72,7 +73,7 @@ func rehearsalConfig(c *cli.Context) (rehearsal.Config, error) {
 		Budget: rehearsal.Budget{WriteStall: c.Duration("write-stall")}, Report: c.String("report"), Keep: c.Bool("keep"),
 		ReadRate: c.Float64("read-rate"), Pooler: rehearsal.Pooler(c.String("pooler")), Floors: c.Int("floors"),
 		Rollback: c.Bool("rollback"), Trips: c.Int("trips"), Interval: c.Duration("interval"),
-		Role: rehearsal.Role(c.String("role")), Margin: c.Int64("sequence-margin"), Tool: []string{self}, With: c.StringSlice("with"),
+		Role: rehearsal.Role(c.String("role")), Margin: c.Int64("sequence-margin"), Tool: []string{self}, With: c.StringSlice("with"), Fence: c.String("fence"),
 		Out: func(line string) { fmt.Fprintln(os.Stderr, line) },
 	}
 	if c.IsSet("source") || c.IsSet("target") {

@@ -68,5 +68,5 @@ func (w *walk) judgeFloors(acknowledged []time.Duration) {
 			pause = append(pause, milliseconds(stall))
 		}
 	}
-	w.verdict.Floor = &Floor{Pause: spread(pause), Script: spread(script), Hand: spread(hand)}
+	w.verdict.Floor = &Floor{Pause: NewSpread(pause), Script: NewSpread(script), Hand: NewSpread(hand)}
 }

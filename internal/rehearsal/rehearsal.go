@@ -20,9 +20,10 @@ import (
 
 // Config says what to rehearse. The zero value of a field not marked otherwise is a useful one.
 type Config struct {
-	From, To       int    // majors of the servers to start; needed unless servers are given
-	Folder         string // of server programs, searched first
-	Source, Target string // two given servers: URIs of superusers, of empty databases
+	From, To       int               // majors of the servers to start; needed unless servers are given
+	Folder         string            // of server programs, searched first
+	Settings       map[string]string // of the servers to start, over the rehearsal's own
+	Source, Target string            // two given servers: URIs of superusers, of empty databases
 
 	Scenario    string // "shop" when empty
 	ScenarioDir fs.FS  // a folder per scenario; nil: those that pgleap carries
@@ -42,6 +43,7 @@ type Config struct {
 	Tool    []string // the command that runs pgleap; needed
 	ToolEnv []string // further environment for it
 	With    []string // flags for its check, plan and sync, such as --set-replica-identity
+	Fence   string   // given to sync with --fence; the tool's own choice when empty
 
 	Role   Role  // as whom the tool connects; a superuser when empty
 	Margin int64 // given with --sequence-margin; over 0, some clients call nextval ahead of their writes

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"strings"
 
@@ -109,11 +110,11 @@ func (s *Stage) servers(ctx context.Context) error {
 	if c.Source != "" {
 		s.Source.URI, s.Target.URI = c.Source, c.Target
 	} else {
-		if err := s.Source.start(ctx, c.From, c.Folder, c.Scenario, map[string]string{"log_statement": "all"}); err != nil {
+		if err := s.Source.start(ctx, c.From, c.Folder, c.Scenario, c.settings(nil)); err != nil {
 			return err
 		}
 		// Autovacuum would make statistics that R-STATS is to miss.
-		if err := s.Target.start(ctx, c.To, c.Folder, c.Scenario, map[string]string{"log_statement": "all", "autovacuum": "off"}); err != nil {
+		if err := s.Target.start(ctx, c.To, c.Folder, c.Scenario, c.settings(map[string]string{"autovacuum": "off"})); err != nil {
 			return err
 		}
 	}
@@ -124,6 +125,14 @@ func (s *Stage) servers(ctx context.Context) error {
 	}
 	s.Database = s.Source.Database
 	return nil
+}
+
+// settings are those of a server to start. Every statement is logged, so that R-SECRET can find what is in none.
+func (c Config) settings(own map[string]string) map[string]string {
+	all := map[string]string{"log_statement": "all"}
+	maps.Copy(all, own)
+	maps.Copy(all, c.Settings)
+	return all
 }
 
 // start starts a throw-away server and makes the database.

@@ -44,6 +44,7 @@ func (c Config) turns() int {
 
 // trips makes every switch, with load between them.
 func (w *walk) trips(ctx context.Context) error {
+	start := time.Now()
 	for i := range w.config.turns() {
 		if i > 0 {
 			if err := w.load.run(ctx, w.config.Interval); err != nil {
@@ -61,6 +62,11 @@ func (w *walk) trips(ctx context.Context) error {
 		if err := w.turn(ctx, t); err != nil {
 			return err
 		}
+	}
+	if len(w.turns) == 1 {
+		w.phase(there, start, w.last().said())
+	} else {
+		w.phase("switches", start, fmt.Sprintf("%d there and %d back", (len(w.turns)+1)/2, len(w.turns)/2))
 	}
 	return nil
 }
@@ -124,7 +130,9 @@ func (w *walk) turn(ctx context.Context, t *turn) error {
 		w.measured(ComparesStall, ms/1000)
 	}
 	t.Seconds = time.Since(start).Seconds()
-	w.phase(t.Direction, start, t.said())
+	if w.config.turns() > 1 {
+		w.config.Out(fmt.Sprintf("%-10s %s  %.1f s", t.Direction, t.said(), t.Seconds))
+	}
 	return nil
 }
 

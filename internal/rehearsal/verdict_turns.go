@@ -13,7 +13,8 @@ type Spread struct {
 	Max    float64 `json:"max"`
 }
 
-func spread(values []float64) Spread {
+// NewSpread takes the values in any order; of none everything is 0.
+func NewSpread(values []float64) Spread {
 	if len(values) == 0 {
 		return Spread{}
 	}
@@ -80,9 +81,9 @@ func (v Verdict) direction(each []SwitchSummary, name string) Direction {
 			parts[k] = append(parts[k], ms)
 		}
 	}
-	d := Direction{Stall: spread(stall), Reads: spread(reads), Slowest: spread(slowest), Parts: map[string]Spread{}}
+	d := Direction{Stall: NewSpread(stall), Reads: NewSpread(reads), Slowest: NewSpread(slowest), Parts: map[string]Spread{}}
 	for k, values := range parts {
-		d.Parts[k] = spread(values)
+		d.Parts[k] = NewSpread(values)
 	}
 	if v.Floor != nil && v.Floor.Total() > 0 {
 		d.Times = d.Stall.Median / v.Floor.Total()

@@ -204,7 +204,11 @@ func (w *walk) sync(ctx context.Context) error {
 	defer session.Close()
 	secrets := w.stage.watchSecrets(ctx, 5*time.Millisecond)
 	watch := &stopwatch{source: session}
-	_, killed, err := w.stage.must(ctx, watch.event(ctx), w.with("sync", "--json")...)
+	args := w.with("sync", "--json")
+	if w.config.Fence != "" {
+		args = append(args, "--fence", w.config.Fence)
+	}
+	_, killed, err := w.stage.must(ctx, watch.event(ctx), args...)
 	w.killed += killed
 	if err := w.endSecrets(secrets, err); err != nil {
 		return err

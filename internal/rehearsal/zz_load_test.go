@@ -23,6 +23,11 @@ func TestZZLoad(t *testing.T) {
 	if b := os.Getenv("BY"); b != "" {
 		c.By = Means(b)
 	}
+	if n, err := strconv.Atoi(os.Getenv("TRIPS")); err == nil {
+		c.Trips, c.By, c.SkipFinalize = n, ByTool, n != 0
+		c.Rollback = n == 0
+		c.ToolEnv = []string{standinVariable + "=back"}
+	}
 	_, red := rehearse(t, c)
 	t.Log(red)
 }

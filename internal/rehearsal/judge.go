@@ -43,12 +43,12 @@ func several(lines []string) string {
 func (w *walk) judge(ctx context.Context) error {
 	start := time.Now()
 	w.endWindows()
-	now, left := w.final()
+	now, _ := w.final()
 	found, err := readLedger(ctx, now)
 	if err != nil {
 		return err
 	}
-	follows, err := w.followed(ctx, left)
+	follows, err := w.followed(ctx)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (w *walk) judge(ctx context.Context) error {
 		{"R-DUP", func(context.Context) ([]string, string, error) { return w.judgeDuplicates(found) }},
 		{"R-SUM", func(context.Context) ([]string, string, error) { return judgeSum(found) }},
 		{"R-HASH", func(ctx context.Context) (wrong []string, good string, err error) {
-			wrong, good, counts, err = w.judgeHashes(ctx, follows)
+			wrong, good, counts, err = w.judgeHashes(ctx, follows.does)
 			return wrong, good, err
 		}},
 		{"R-SPLIT", w.judgeSplit},
@@ -87,10 +87,15 @@ func (w *walk) judge(ctx context.Context) error {
 	return nil
 }
 
-// judgeLate judges what has to wait for finalize.
+// judgeLate judges what has to wait for finalize. After abort there is nothing left to compare the schema with.
 func (w *walk) judgeLate(ctx context.Context) error {
-	if err := w.add(ctx, "R-SCHEMA", w.judgeSchema); err != nil || w.config.SkipFinalize {
-		return err
+	if w.last().Direction == there {
+		if err := w.add(ctx, "R-SCHEMA", w.judgeSchema); err != nil {
+			return err
+		}
+	}
+	if w.config.SkipFinalize {
+		return nil
 	}
 	return w.add(ctx, "R-CLEAN", func(ctx context.Context) ([]string, string, error) {
 		left, err := w.stage.leftovers(ctx, w.before)

@@ -12,57 +12,67 @@ import (
 )
 
 // followDeadline is how long a server may take to catch up once the load has ended.
-const followDeadline = time.Minute
+const followDeadline = 30 * time.Second
+
+// following is whether the server that was left follows the other one.
+type following struct {
+	does bool
+	why  string // it does not
+}
 
 // followed waits until the server that was left has what the other one has, if a subscription carries it there.
-func (w *walk) followed(ctx context.Context, left Server) (follows bool, err error) {
-	now, _ := w.final()
+func (w *walk) followed(ctx context.Context) (f following, err error) {
+	now, left := w.final()
 	err = left.admin(ctx, func(a *pg.Session) error {
 		rows, err := a.Script(ctx, `select 1 from pg_subscription where subenabled
 			and subdbid = (select oid from pg_database where datname = current_database())`)
-		follows = len(rows) > 0
-		return err
-	})
-	if err != nil || !follows {
-		return false, err
-	}
-	return true, w.catchUp(ctx, now, left)
-}
-
-// catchUp waits until the server that follows has applied what the other one has written so far.
-func (w *walk) catchUp(ctx context.Context, now, left Server) error {
-	var position string
-	err := now.admin(ctx, func(a *pg.Session) error {
-		rows, err := a.Script(ctx, "select pg_current_wal_insert_lsn()")
-		if err == nil {
-			position = rows[0][0]
-		}
+		f.does = len(rows) > 0
 		return err
 	})
 	if err != nil {
-		return err
+		return f, err
 	}
-	return now.admin(ctx, func(a *pg.Session) error {
-		for deadline := time.Now().Add(followDeadline); ; {
-			// The message is WAL that is nobody's: without any, what is confirmed would stand still. The oracle's slot is
-			// no subscription's.
-			rows, err := a.Script(ctx, "select from pg_logical_emit_message(false, 'rehearsal', ''); select 1 from pg_replication_slots where active and plugin = 'pgoutput' and confirmed_flush_lsn >= "+plan.QuoteLiteral(position))
-			if err != nil || len(rows) > 1 {
-				return err
-			}
-			if time.Now().After(deadline) || !pause(ctx, 20*time.Millisecond) {
-				return fmt.Errorf("the %s does not catch up with %s of the %s within %s", left.Side, position, now.Side, followDeadline)
-			}
-		}
+	if !f.does {
+		f.why = fmt.Sprintf("nothing carries what is written on the %s to the %s", sideName(now), sideName(left))
+		return f, nil
+	}
+	err = now.admin(ctx, func(a *pg.Session) error {
+		f.does, err = caughtUp(ctx, a)
+		return err
 	})
+	if err == nil && !f.does {
+		f.why = fmt.Sprintf("the %s does not catch up with the %s within %s", sideName(left), sideName(now), followDeadline)
+	}
+	return f, err
+}
+
+// caughtUp waits until a subscription has applied what the session's server has written so far.
+func caughtUp(ctx context.Context, a *pg.Session) (bool, error) {
+	rows, err := a.Script(ctx, "select pg_current_wal_insert_lsn()")
+	if err != nil {
+		return false, err
+	}
+	// The message is WAL that is nobody's: without any, what is confirmed would stand still. The oracle's slot is no
+	// subscription's.
+	look := `select from pg_logical_emit_message(false, 'rehearsal', '');
+		select 1 from pg_replication_slots where active and plugin = 'pgoutput' and confirmed_flush_lsn >= ` + plan.QuoteLiteral(rows[0][0])
+	for deadline := time.Now().Add(followDeadline); ; {
+		rows, err := a.Script(ctx, look)
+		if err != nil || len(rows) > 1 {
+			return err == nil, err
+		}
+		if time.Now().After(deadline) || !pause(ctx, 20*time.Millisecond) {
+			return false, ctx.Err()
+		}
+	}
 }
 
 // judgeBack holds that the server that was left last has everything, too: what the clients wrote on either came to
 // the other, once, over the whole trip.
-func (w *walk) judgeBack(ctx context.Context, found ledger, follows bool) (wrong []string, good string, err error) {
+func (w *walk) judgeBack(ctx context.Context, found ledger, f following) (wrong []string, good string, err error) {
 	now, left := w.final()
-	if !follows {
-		return []string{fmt.Sprintf("nothing carries what is written on the %s to the %s", sideName(now), sideName(left))}, "", nil
+	if !f.does {
+		return []string{f.why}, "", nil
 	}
 	other, err := readLedger(ctx, left)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 
 	"pgleap/internal/pg"
 	"pgleap/plan"
@@ -22,9 +23,11 @@ func other(direction string) string {
 }
 
 // standinTurn is a cutover or a rollback through a pooler, with a way back made behind the drain.
-func standinTurn(ctx context.Context, from, to pg.Address, direction string) error {
+func standinTurn(ctx context.Context, from, to pg.Address, direction string, has func(string) bool) error {
 	name := standinNames[direction]
-	b := ByHand{Source: from, Target: to, Publication: name, Subscription: name}
+	b := ByHand{
+		Source: from, Target: to, Publication: name, Subscription: name, WithoutSequences: has("no-sequences"),
+	}
 	defer b.Close()
 	if err := b.Prepare(ctx); err != nil {
 		return err
@@ -41,7 +44,7 @@ func standinTurn(ctx context.Context, from, to pg.Address, direction string) err
 	if err != nil {
 		return err
 	}
-	if err := standinReverse(ctx, from, to, direction); err != nil {
+	if err := standinReverse(ctx, from, to, direction, has); err != nil {
 		return err
 	}
 	port, err := script(ctx, to, "select inet_server_port(), current_database()")
@@ -51,6 +54,11 @@ func standinTurn(ctx context.Context, from, to pg.Address, direction string) err
 	if err := p.point(ctx, Server{URI: "postgres://127.0.0.1:" + port[0][0], Database: port[0][1]}); err != nil {
 		return err
 	}
+	if has("cuts-clients") {
+		if err := p.do(ctx, "KILL "+plan.QuoteIdent(p.database)); err != nil {
+			return err
+		}
+	}
 	if err := p.resume(ctx); err != nil {
 		return err
 	}
@@ -58,6 +66,11 @@ func standinTurn(ctx context.Context, from, to pg.Address, direction string) err
 	e.Data["direction"] = direction
 	if err := json.NewEncoder(os.Stdout).Encode(e); err != nil {
 		return err
+	}
+	if has("late-write") {
+		if _, err := script(ctx, from, `begin; set local session_replication_role = replica; delete from public."Odd Name" where id = 1; commit`); err != nil {
+			return err
+		}
 	}
 	if _, err := script(ctx, to, "drop subscription "+name); err != nil {
 		return err
@@ -86,12 +99,15 @@ func standinBouncer(ctx context.Context, a pg.Address) (*bouncer, error) {
 
 // standinReverse makes from follow to, which is opened: nothing of the way there can come back, because its
 // subscription is disabled before the slot is made.
-func standinReverse(ctx context.Context, from, to pg.Address, direction string) error {
+func standinReverse(ctx context.Context, from, to pg.Address, direction string, has func(string) bool) error {
 	name := standinNames[other(direction)]
 	tables, err := script(ctx, to, `select string_agg(quote_ident(n.nspname) || '.' || quote_ident(c.relname), ', ')
 		from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'r' and n.nspname !~ '^pg_|^information_schema|^rehearsal_'`)
 	if err != nil {
 		return err
+	}
+	if has("no-entries-back") {
+		tables[0][0] = strings.Replace(tables[0][0], "ledger.entry, ", "", 1)
 	}
 	_, err = script(ctx, to, "drop function if exists rehearsal_floor.fence() cascade", "alter subscription "+standinNames[direction]+" disable",
 		"create publication "+name+" for table "+tables[0][0], "select pg_create_logical_replication_slot('"+name+"', 'pgoutput')")

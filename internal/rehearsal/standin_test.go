@@ -60,11 +60,11 @@ func standin(ctx context.Context, faults []string, verb string) error {
 			return err
 		}
 		if has("back") {
-			return standinTurn(ctx, source, target, there)
+			return standinTurn(ctx, source, target, there, has)
 		}
 		return standinCutover(ctx, source, target, has)
 	case "rollback":
-		return standinTurn(ctx, target, source, back)
+		return standinTurn(ctx, target, source, back, has)
 	case "abort":
 		return standinAbort(ctx, source, target)
 	case "finalize":

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // Console is a session on a pooler's admin console: it speaks the simple protocol only, and knows no SQL.
@@ -32,33 +33,59 @@ func OpenConsole(ctx context.Context, a Address, o Options) (*Console, error) {
 	return &Console{conn: conn, address: a}, nil
 }
 
-// Show sends one command and returns its rows, each by the names of its columns: which columns there are, and in
-// which order, differs by the pooler's version. NULL is "". A context that ends closes the connection: the console
-// knows no cancel request that takes back only the command.
-func (c *Console) Show(ctx context.Context, command string) ([]map[string]string, error) {
-	var rows []map[string]string
-	results := c.conn.Exec(ctx, command)
-	for results.NextResult() {
-		reader := results.ResultReader()
-		fields := reader.FieldDescriptions()
-		for reader.NextRow() {
-			row := make(map[string]string, len(fields))
-			for i, v := range reader.Values() {
-				row[fields[i].Name] = string(v)
-			}
-			rows = append(rows, row)
-		}
-		if _, err := reader.Close(); err != nil {
-			break
-		}
-	}
-	return rows, normalise(ctx, results.Close())
+// Answer is what a console says to one command: rows by the names of their columns, since which columns there are,
+// and in which order, differs by the pooler's version. NULL is "".
+type Answer struct {
+	Rows []map[string]string
+	Err  error // the console's refusal, with its SQLSTATE
 }
 
-// Do sends one command that has no rows.
-func (c *Console) Do(ctx context.Context, command string) error {
-	_, err := c.Show(ctx, command)
-	return err
+// Send sends commands in one packet, so that the pooler does nothing for a client between them, and returns an
+// answer to each. A refused command does not keep the next ones from being carried out. The error is one of the
+// connection. A context that ends closes the connection: the console knows no cancel request for one command.
+func (c *Console) Send(ctx context.Context, commands ...string) ([]Answer, error) {
+	frontend := c.conn.Frontend()
+	for _, command := range commands {
+		frontend.Send(&pgproto3.Query{String: command})
+	}
+	if err := frontend.Flush(); err != nil {
+		return nil, fmt.Errorf("send to the pooler: %w", err)
+	}
+	answers := make([]Answer, len(commands))
+	for i := range answers {
+		if err := c.receive(ctx, &answers[i]); err != nil {
+			return nil, normalise(ctx, err)
+		}
+	}
+	return answers, nil
+}
+
+// receive reads up to the end of one answer.
+func (c *Console) receive(ctx context.Context, a *Answer) error {
+	var columns []string
+	for {
+		message, err := c.conn.ReceiveMessage(ctx)
+		if err != nil {
+			return err
+		}
+		switch m := message.(type) {
+		case *pgproto3.RowDescription:
+			columns = columns[:0]
+			for _, f := range m.Fields {
+				columns = append(columns, string(f.Name))
+			}
+		case *pgproto3.DataRow:
+			row := make(map[string]string, len(columns))
+			for i, v := range m.Values {
+				row[columns[i]] = string(v)
+			}
+			a.Rows = append(a.Rows, row)
+		case *pgproto3.ErrorResponse:
+			a.Err = pgconn.ErrorResponseToPgError(m)
+		case *pgproto3.ReadyForQuery:
+			return nil
+		}
+	}
 }
 
 // Address returns where the console is.

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"pgleap/internal/pg"
@@ -282,22 +281,17 @@ func (p *PgBouncer) Log() (string, error) {
 }
 
 // Stop ends PgBouncer at once, clients or not, and removes its folder if that
-// is a temporary one. It works with a context that has ended, and a second
-// Stop does nothing.
-func (p *PgBouncer) Stop(ctx context.Context) error {
+// is a temporary one. A second Stop does nothing.
+//
+// It is killed: there is nothing to be kept, and of the milder signals 1.18
+// waits at one and 1.23 at another until all clients are gone.
+func (p *PgBouncer) Stop(_ context.Context) error {
 	if p.watchdog == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
 	if p.cmd != nil {
-		_ = p.cmd.Process.Signal(syscall.SIGTERM) // an error means that it has ended already
-		select {
-		case <-p.exited:
-		case <-ctx.Done():
-			_ = p.cmd.Process.Kill()
-			<-p.exited
-		}
+		_ = p.cmd.Process.Kill() // an error means that it has ended already
+		<-p.exited
 		p.cmd = nil
 		p.watchdog.guard(0)
 	}

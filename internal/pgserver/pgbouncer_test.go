@@ -57,12 +57,12 @@ func config(t *testing.T, p *PgBouncer) map[string]string {
 		t.Fatal(err)
 	}
 	defer console.Close()
-	rows, err := console.Show(t.Context(), "show config")
+	answers, err := console.Send(t.Context(), "show config")
 	if err != nil {
 		t.Fatal(err)
 	}
 	settings := map[string]string{}
-	for _, row := range rows {
+	for _, row := range answers[0].Rows {
 		settings[row["key"]] = row["value"]
 	}
 	return settings

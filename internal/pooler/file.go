@@ -1,0 +1,257 @@
+package pooler
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"pgleap/plan"
+)
+
+// Values are where an entry points. In a file "" is a value that is not given there: PgBouncer's default counts,
+// which is a Unix socket, 5432, and the entry's name.
+type Values struct {
+	Host   string `json:"host"`
+	Port   string `json:"port"`
+	DBName string `json:"dbname"`
+}
+
+// String is such as 10.0.0.5:5432/shop.
+func (v Values) String() string { return v.Host + ":" + v.Port + "/" + v.DBName }
+
+// File is PgBouncer's configuration file. Of it only host, port and dbname of an entry are changed, in place of the
+// whole file at once. Beforehand they are remembered in a file beside it, so that anybody can put them back.
+type File struct {
+	path   string // of the file itself, not of a symbolic link
+	memory string
+}
+
+// OpenFile finds the configuration file, for the run of that name. It is read anew for everything that is done.
+func OpenFile(path, run string) (*File, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		real, err = filepath.Abs(real)
+	}
+	f := &File{path: real, memory: real + ".pgleap_" + run}
+	if err == nil {
+		_, err = f.read()
+	}
+	if err != nil {
+		return nil, plan.Fail(plan.KindUsage, "see that --pgbouncer-config names PgBouncer's own file on this machine, and that this user may read it", "PgBouncer's configuration: %w", err)
+	}
+	return f, nil
+}
+
+// Path is where the file is.
+func (f *File) Path() string { return f.path }
+
+// Entry returns where the entry points.
+func (f *File) Entry(name string) (Values, error) {
+	text, err := f.read()
+	if err != nil {
+		return Values{}, f.failed(err)
+	}
+	v, _, err := f.find(text, name)
+	return v, err
+}
+
+// Writable tells whether the file can be replaced, by way of a trial that leaves nothing.
+func (f *File) Writable() error {
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return f.failed(err)
+	}
+	temporary, err := f.temporary("", info)
+	if err != nil {
+		return err
+	}
+	return os.Remove(temporary)
+}
+
+// Point makes the entry point elsewhere. The values that it has are remembered first, unless this run has remembered
+// some before. PgBouncer takes notice by RELOAD.
+func (f *File) Point(name string, want Values) error {
+	s, err := f.Stage(name, want)
+	if err != nil {
+		return err
+	}
+	return s.Install()
+}
+
+// Staged is a new file that waits beside the old one: what takes time is done before clients are made to wait.
+type Staged struct {
+	file      *File
+	name      string
+	want      Values
+	temporary string      // "" if there is nothing to change
+	before    os.FileInfo // of the file that it was made from
+}
+
+// Stage does all of Point but the change. It ends with Install, or with Discard.
+func (f *File) Stage(name string, want Values) (*Staged, error) {
+	if bad := strings.ContainsAny(want.Host+want.Port+want.DBName, "\r\n\x00"); bad {
+		return nil, plan.Fail(plan.KindUsage, "name another host or database", "PgBouncer's configuration cannot hold a host or a database with a line break in it")
+	}
+	if err := f.remember(name); err != nil {
+		return nil, err
+	}
+	return f.stage(name, want)
+}
+
+func (f *File) stage(name string, want Values) (*Staged, error) {
+	before, err := os.Stat(f.path)
+	if err != nil {
+		return nil, f.failed(err)
+	}
+	text, err := f.read()
+	if err != nil {
+		return nil, f.failed(err)
+	}
+	s := &Staged{file: f, name: name, want: want, before: before}
+	has, value, err := f.find(text, name)
+	if err != nil || has == want {
+		return s, err
+	}
+	line, err := pointed(value.of(text), want)
+	if err != nil {
+		return nil, f.misread(name, err)
+	}
+	s.temporary, err = f.temporary(text[:value.from]+line+text[value.to:], before)
+	return s, err
+}
+
+// attempts bounds how often Install starts anew because somebody else writes.
+const attempts = 5
+
+// Install puts the new file in the old one's place. If that one has been changed since, the change is made anew.
+func (s *Staged) Install() error {
+	f := s.file
+	for range attempts {
+		if now, err := os.Stat(f.path); err == nil && same(s.before, now) {
+			if s.temporary == "" {
+				return nil
+			}
+			return f.install(s.temporary, f.path)
+		}
+		s.Discard()
+		anew, err := f.stage(s.name, s.want)
+		if err != nil {
+			return err
+		}
+		s = anew
+	}
+	s.Discard()
+	return plan.Fail(plan.KindBlocked, "see who writes it, and run the same command again", "%s changes all the time", f.path)
+}
+
+// Discard removes the new file. What the run remembers stays; see Forget.
+func (s *Staged) Discard() {
+	if s.temporary != "" {
+		_ = os.Remove(s.temporary) // nobody reads it
+	}
+}
+
+func same(a, b os.FileInfo) bool {
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+}
+
+// PutBack makes the entry point where it pointed before the run, in the file as it is now, and forgets it. If
+// nothing is remembered, nothing is done.
+func (f *File) PutBack(name string) error {
+	v, ok, err := f.Remembered(name)
+	if err != nil || !ok {
+		return err
+	}
+	if err := f.replace(name, v); err != nil {
+		return err
+	}
+	return f.Forget(name)
+}
+
+func (f *File) read() (string, error) {
+	text, err := os.ReadFile(f.path)
+	return string(text), err
+}
+
+// replace changes the entry in the file as it is now.
+func (f *File) replace(name string, want Values) error {
+	s, err := f.stage(name, want)
+	if err != nil {
+		return err
+	}
+	return s.Install()
+}
+
+// temporary writes a text into a new file with the mode and the owner of the one that it shall replace.
+func (f *File) temporary(text string, like os.FileInfo) (string, error) {
+	path, err := f.write(text)
+	if err != nil {
+		return "", err
+	}
+	if owner, ok := like.Sys().(*syscall.Stat_t); ok {
+		err = os.Chown(path, int(owner.Uid), int(owner.Gid))
+	}
+	if err = cmp.Or(err, os.Chmod(path, like.Mode().Perm())); err != nil {
+		_ = os.Remove(path)
+		return "", plan.Fail(plan.KindBlocked, "run pgleap as the file's owner, or let a hook do the change: --on-reroute", "%s would change its owner: %w", f.path, err)
+	}
+	return path, nil
+}
+
+// write makes a temporary file in the folder, of mode 0600.
+func (f *File) write(text string) (string, error) {
+	t, err := os.CreateTemp(filepath.Dir(f.path), ".pgleap-*")
+	if err != nil {
+		return "", f.failed(err)
+	}
+	_, err = t.WriteString(text)
+	if err = cmp.Or(err, t.Sync()); err != nil {
+		_ = t.Close()
+	} else {
+		err = t.Close()
+	}
+	if err != nil {
+		_ = os.Remove(t.Name())
+		return "", f.failed(err)
+	}
+	return t.Name(), nil
+}
+
+// install moves a temporary file to its place, once and for all.
+func (f *File) install(temporary, path string) error {
+	if err := os.Rename(temporary, path); err != nil {
+		_ = os.Remove(temporary)
+		return f.failed(err)
+	}
+	return f.syncFolder()
+}
+
+func (f *File) syncFolder() error {
+	folder, err := os.Open(filepath.Dir(f.path))
+	if err != nil {
+		return f.failed(err)
+	}
+	defer folder.Close()
+	if err := folder.Sync(); err != nil {
+		return f.failed(err)
+	}
+	return nil
+}
+
+// failed says what to do about a file or folder that is gone or closed.
+func (f *File) failed(err error) error {
+	fix := "see that the file is there, and its disk is in order"
+	switch folder := filepath.Dir(f.path); {
+	case errors.Is(err, os.ErrNotExist):
+		fix = "see who removed it: PgBouncer needs it, too"
+	case errors.Is(err, os.ErrPermission), errors.Is(err, syscall.EROFS):
+		fix = fmt.Sprintf("let this user write %s and its folder %s, in which the new file is made, or let a hook do the change: --on-reroute", f.path, folder)
+	case errors.Is(err, syscall.ENOSPC):
+		fix = "make room in " + folder
+	}
+	return plan.Fail(plan.KindBlocked, fix, "PgBouncer's configuration %s: %w", f.path, err)
+}

@@ -1,0 +1,274 @@
+package pooler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// PauseError says which node could not be paused, and why. The pause has been taken back, unless Undo is set.
+type PauseError struct {
+	Node       *Node
+	Database   string
+	Stragglers []Straggler // whom it waited for, where it was reached
+	Err        error       // a context's, a refusal of the console, or a lost connection
+	Undo       error       // why the database may still be paused there
+}
+
+// Error names the node, whom it waited for, and how to end a pause that may be left.
+func (e *PauseError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "pause %q on %s: %v", e.Database, e.Node, e.Err)
+	for i, s := range e.Stragglers {
+		if i == 0 {
+			b.WriteString("; it waits for")
+		} else {
+			b.WriteByte(',')
+		}
+		b.WriteString(" " + s.String())
+	}
+	if e.Undo != nil {
+		fmt.Fprintf(&b, "\nthe pause could not be taken back: %v\nfix: if that PgBouncer still runs, send on its admin console: resume %s", e.Undo, quoteName(e.Database))
+	}
+	return b.String()
+}
+
+// Unwrap returns the causes.
+func (e *PauseError) Unwrap() []error {
+	if e.Undo == nil {
+		return []error{e.Err}
+	}
+	return []error{e.Err, e.Undo}
+}
+
+// Pause stops an entry's clients: no new transaction gets a server connection, and it returns when the last running
+// one has ended and all connections to the server are closed. Clients wait without an error, for query_wait_timeout
+// at most (120 s unless set otherwise). If ctx ends first, or the node fails, the pause is taken back; the error is a
+// *PauseError. An entry that is paused already is no error.
+func (n *Node) Pause(ctx context.Context, db string) error {
+	n.awaitLogins(ctx, db)
+	err := n.sendPause(ctx, db)
+	if err == nil {
+		return nil
+	}
+	if refused(err) {
+		return &PauseError{Node: n, Database: db, Err: err}
+	}
+	return n.takeBack(ctx, db, err)
+}
+
+// sendPause waits for the answer. The session is of no more use if it does not come: a RESUME of the other session
+// leaves it waiting for ever, and a cancel request is no request to take it back.
+func (n *Node) sendPause(ctx context.Context, db string) error {
+	n.pausing.Lock()
+	defer n.pausing.Unlock()
+	command := "pause " + quoteName(db)
+	for {
+		reused := n.pauser != nil && n.pauser.Alive()
+		console, err := n.pauseSession(ctx)
+		if err != nil {
+			return err
+		}
+		answers, err := console.Send(ctx, command)
+		if err == nil {
+			return n.named(command, answers[0].Err)
+		}
+		console.Close()
+		n.pauser = nil
+		if !reused || ctx.Err() != nil {
+			return n.named(command, err)
+		}
+	}
+}
+
+// loginPatience bounds the wait for logins; they take milliseconds.
+const loginPatience = 250 * time.Millisecond
+
+// awaitLogins waits for a moment without a login at the server, if there is one soon: PAUSE cuts logins off, and
+// PgBouncer takes that for a server that refuses; see Resume.
+func (n *Node) awaitLogins(ctx context.Context, db string) {
+	ctx, cancel := context.WithTimeout(ctx, loginPatience)
+	defer cancel()
+	_ = n.await(ctx, func() (bool, error) {
+		s, err := n.Stats(ctx, db)
+		return s.Logins == 0, err
+	})
+}
+
+// takeBack ends a pause that did not come about.
+func (n *Node) takeBack(ctx context.Context, db string, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	failed := &PauseError{Node: n, Database: db, Err: cause}
+	failed.Stragglers, _ = n.Stragglers(ctx, db) // the cause counts
+	n.awaitPaused(ctx, db)
+	failed.Undo = n.Resume(ctx, db)
+	return failed
+}
+
+// awaitPaused waits until a PAUSE that was sent has arrived: a RESUME that overtakes it would do nothing.
+func (n *Node) awaitPaused(ctx context.Context, db string) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second) // it may never have been sent
+	defer cancel()
+	_ = n.await(ctx, func() (bool, error) {
+		e, err := n.Entry(ctx, db)
+		return e.Paused, err
+	})
+}
+
+const pollInterval = 5 * time.Millisecond
+
+// await asks until the answer is yes, or there is an error.
+func (n *Node) await(ctx context.Context, holds func() (bool, error)) error {
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
+	for {
+		if done, err := holds(); done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-poll.C:
+		}
+	}
+}
+
+// hurriedRetry is server_login_retry, in seconds, for the moment after a RESUME: little beside a pause, and not
+// hundreds of attempts in a second at a server that is down.
+const hurriedRetry = "0.01"
+
+// Resume lets an entry's clients go on; one that is not paused is no error.
+//
+// Together with it goes a short server_login_retry. A client that logs in between RELOAD and RESUME makes PgBouncer
+// start a connection to the server, which the pause cuts off at once; PgBouncer takes the server for one that
+// refuses, and would let everybody wait for server_login_retry, 15 s unless set otherwise. Settle, and Close, put it back.
+func (n *Node) Resume(ctx context.Context, db string) error {
+	n.hurry()
+	resume := "resume " + quoteName(db)
+	answers, err := n.send(ctx, "set server_login_retry = "+quoteValue(hurriedRetry), resume)
+	if err != nil {
+		return err
+	}
+	refusal := answers[1].Err // the setting's own counts for less than the clients
+	if refusal == nil {
+		return nil
+	}
+	if e, err := n.Entry(ctx, db); err == nil && !e.Paused {
+		return nil
+	}
+	return n.named(resume, refusal)
+}
+
+func (n *Node) hurry() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.hurried = true
+}
+
+// settlePatience bounds how long Close waits for clients to get through.
+const settlePatience = 2 * time.Second
+
+// Settle puts server_login_retry back after a Resume, as soon as each pool with clients has a connection to its
+// server, or ctx ends. Until then a pool may still hold a cut-off login against its server.
+func (n *Node) Settle(ctx context.Context) error {
+	n.mu.Lock()
+	hurried := n.hurried
+	n.mu.Unlock()
+	if !hurried {
+		return nil
+	}
+	_ = n.await(ctx, func() (bool, error) { return n.connected(ctx) })
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	if _, err := n.command(ctx, "set server_login_retry = "+quoteValue(n.retry)); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.hurried = false
+	n.mu.Unlock()
+	return nil
+}
+
+// connected tells whether each pool with clients has a connection to its server.
+func (n *Node) connected(ctx context.Context) (bool, error) {
+	pools, err := n.command(ctx, "show pools")
+	if err != nil {
+		return false, err
+	}
+	for _, row := range pools {
+		if row["database"] == "pgbouncer" {
+			continue
+		}
+		clients := number(row["cl_active"]) + number(row["cl_waiting"])
+		servers := number(row["sv_active"]) + number(row["sv_idle"]) + number(row["sv_used"]) + number(row["sv_tested"])
+		if clients > 0 && servers == 0 {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// Target is an entry of a node.
+type Target struct {
+	Node     *Node
+	Database string
+}
+
+// PauseAll pauses all targets side by side, or none: when one fails, or ctx ends, all are resumed. The error holds a
+// *PauseError for each node that failed by itself.
+func PauseAll(ctx context.Context, targets []Target) error {
+	together, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := each(targets, func(t Target) error {
+		err := t.Node.Pause(together, t.Database)
+		if err != nil {
+			cancel()
+		}
+		return err
+	})
+	if errors.Join(errs...) == nil {
+		return nil
+	}
+	undo, stop := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer stop()
+	var paused []Target
+	for i, t := range targets {
+		var pe *PauseError
+		switch ours := ctx.Err() == nil && errors.Is(errs[i], context.Canceled); {
+		case errs[i] == nil:
+			paused = append(paused, t)
+		case ours && errors.As(errs[i], &pe) && pe.Undo == nil:
+			errs[i] = nil // stopped by another one's failure
+		}
+	}
+	return errors.Join(errors.Join(errs...), ResumeAll(undo, paused))
+}
+
+// ResumeAll resumes all targets side by side, whichever of them fail, and joins the errors.
+func ResumeAll(ctx context.Context, targets []Target) error {
+	return errors.Join(each(targets, func(t Target) error { return t.Node.Resume(ctx, t.Database) })...)
+}
+
+func each(targets []Target, do func(Target) error) []error {
+	errs := make([]error, len(targets))
+	var wg sync.WaitGroup
+	for i, t := range targets {
+		wg.Go(func() { errs[i] = do(t) })
+	}
+	wg.Wait()
+	return errs
+}
+
+// QueryWaitTimeout is how long a client waits in a pause before PgBouncer fails it; 0 is for ever.
+func QueryWaitTimeout(config map[string]string) time.Duration {
+	seconds, err := strconv.ParseFloat(config["query_wait_timeout"], 64)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(seconds * float64(time.Second))
+}

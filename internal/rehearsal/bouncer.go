@@ -82,7 +82,11 @@ func (s *Stage) openBouncer(ctx context.Context) (*bouncer, error) {
 }
 
 func (b *bouncer) do(ctx context.Context, command string) error {
-	if err := b.console.Do(ctx, command); err != nil {
+	answers, err := b.console.Send(ctx, command)
+	if err == nil {
+		err = answers[0].Err
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", strings.ToLower(command), err)
 	}
 	return nil

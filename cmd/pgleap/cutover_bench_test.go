@@ -69,20 +69,22 @@ func (t *cutoverTable) load(pair [2]int) rehearsal.Config {
 // tool is the run of many cutovers, with the floor before them.
 func (t *cutoverTable) tool(pair [2]int) rehearsal.Verdict {
 	c := t.load(pair)
-	c.Trips, c.Floors = fromEnvironment(t.b, "CUTOVER_TURNS", 50)-1, fromEnvironment(t.b, "CUTOVER_FLOORS", 20)
+	c.Trips, c.Floors = fromEnvironment(t.b, "CUTOVER_TURNS", 50)-1, max(1, fromEnvironment(t.b, "CUTOVER_FLOORS", 20))
 	v := t.run(c)
 	mustPass(t.b, v)
 	t.floor(pair, v.Floor)
-	for name, d := range map[string]rehearsal.Direction{"cutover": v.Turns.Cutover, "rollback": v.Turns.Rollback} {
-		if d.Stall.N == 0 {
-			continue
-		}
-		t.line(pair, "pgleap "+name, d.Stall, d.Slowest, v.Ledger, fmt.Sprintf("%.1f × the floor", d.Times))
-		if d.Times > mostTimesTheFloor {
-			t.b.Errorf("%d → %d: %s stalls writes for %.1f ms, %.1f × the floor", pair[0], pair[1], name, d.Stall.Median, d.Times)
-		}
+	t.direction(pair, "cutover", v.Turns.Cutover, v.Ledger)
+	if v.Turns.Rollback.Stall.N > 0 {
+		t.direction(pair, "rollback", v.Turns.Rollback, v.Ledger)
 	}
 	return v
+}
+
+func (t *cutoverTable) direction(pair [2]int, name string, d rehearsal.Direction, l rehearsal.LedgerSummary) {
+	t.line(pair, "pgleap "+name, d.Stall, d.Slowest, l, fmt.Sprintf("%.1f × the floor", d.Times))
+	if d.Times > mostTimesTheFloor {
+		t.b.Errorf("%d → %d: %s stalls writes for %.1f ms, %.1f × the floor", pair[0], pair[1], name, d.Stall.Median, d.Times)
+	}
 }
 
 func (t *cutoverTable) floor(pair [2]int, f *rehearsal.Floor) {

@@ -10,6 +10,7 @@ import (
 func pooledConfig(faults string) Config {
 	c := smallConfig(faults)
 	c.Pooler, c.ReadRate, c.Readers, c.Interval = PoolerPgBouncer, 100, 0, time.Second
+	c.Budget.WriteStall = 20 * time.Second // the stand-in makes its way back while everybody waits
 	return c
 }
 

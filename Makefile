@@ -1,4 +1,4 @@
-.PHONY: build servers test docs lint rehearse bench estimates runbook
+.PHONY: build servers test docs lint rehearse bench bench-cutover estimates runbook
 
 build:            ## the binary, in bin/
 	go build -o bin/pgleap ./cmd/pgleap
@@ -23,6 +23,9 @@ rehearse: build servers   ## 13 → 18 under load, and the verdict: REHEARSE="--
 bench: servers    ## 20 switches under load, beside the same statements by hand; check and plan beside pg_dump
 	go test -timeout 60m -run '^$$' -bench Switch -benchtime 20x ./cmd/pgleap
 	go test -timeout 30m -run '^$$' -bench Check -benchtime 1x ./cmd/pgleap
+
+bench-cutover: servers  ## what clients see of 50 cutovers through PgBouncer, beside the floor, the published procedure and 5,000 tables; CUTOVER_TURNS=5 … for a shorter one
+	go test -timeout 180m -run '^$$' -bench 'Cutover$$' -benchtime 1x ./cmd/pgleap
 
 runbook: servers  ## docs/runbook-shop-13-18.md, the example of a runbook, written anew
 	go test -run TestRunbookDocument ./cmd/pgleap -update

@@ -22,7 +22,7 @@ func BenchmarkSwitch(b *testing.B) {
 	for i := range b.N {
 		c.Seed = int64(i + 1)
 		for _, byHand := range []bool{false, true} {
-			c.ByHand = byHand
+			c.By = map[bool]rehearsal.Means{true: rehearsal.ByStatements}[byHand]
 			v := rehearse(b, c)
 			mustPass(b, v)
 			b.Logf("seed %2d  by hand %-5v  writes stalled %6.1f ms  statements %6.1f ms", c.Seed, byHand, v.Switch.StallMS, v.Switch.Parts["stall_ms"])

@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 
 	"pgleap/internal/hooks"
 	"pgleap/internal/pg"
@@ -58,6 +60,9 @@ func (s *session) traffic(c *cli.Context) error {
 		}
 	}
 	s.Traffic = pipeline.TrafficConfig{Database: c.String("pgbouncer-database"), PauseTimeout: c.Duration("pause-timeout"), Hooks: set}
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		s.Traffic.Terminal = os.Stderr
+	}
 	if c.IsSet("hook-timeout") && set.Timeout <= 0 {
 		return plan.Fail(plan.KindUsage, "give at least 1s", "--hook-timeout %s leaves no time for a command", set.Timeout)
 	}

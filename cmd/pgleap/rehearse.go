@@ -28,13 +28,20 @@ func rehearseCommand() *cli.Command {
 			&cli.StringFlag{Name: "scenario", Value: "shop", Usage: "shop, pgbench or odd-names"},
 			&cli.IntFlag{Name: "scale", Value: 1, Usage: "how large the scenario's big tables are"},
 			&cli.Float64Flag{Name: "rate", Value: 500, Usage: "writing transactions a second, open loop"},
+			&cli.Float64Flag{Name: "read-rate", Value: 100, Usage: "reads a second, open loop"},
 			&cli.IntFlag{Name: "clients", Value: 16, Usage: "writing clients"},
 			&cli.DurationFlag{Name: "duration", Value: 20 * time.Second, Usage: "how long the load runs around the switch"},
+			&cli.StringFlag{Name: "pooler", Value: "none", Usage: "what clients go through: none or pgbouncer (in transaction mode)"},
+			&cli.IntFlag{Name: "floors", Usage: "how `OFTEN` to measure, before the switch, PAUSE and RESUME alone and with a hand-written fence between; needs the pooler"},
+			&cli.BoolFlag{Name: "rollback", Usage: "after the switch go back under load, and end with abort instead of finalize"},
+			&cli.IntFlag{Name: "trips", Usage: "how `OFTEN` to go there and back under load before the switch that stays"},
+			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "load between two switches"},
 			&cli.Int64Flag{Name: "seed", Usage: "of the load's choices (default: the clock)"},
 			&cli.DurationFlag{Name: "write-stall", Value: time.Second, Usage: "the longest time without an acknowledged write that passes"},
 			&cli.Int64Flag{Name: "sequence-margin", Usage: "given to cutover; over 0, some clients take sequence values ahead of their writes"},
 			&cli.StringFlag{Name: "role", Value: "superuser", Usage: "connect as a superuser, or with only what check names as a role that is bare, documented or what a service gives (docs/privileges.md)"},
 			&cli.StringSliceFlag{Name: "with", Usage: "a `FLAG` for the upgrade itself (check, plan and sync), such as --set-replica-identity; repeated"},
+			&cli.StringFlag{Name: "fence", Usage: "the `KIND` of fence that sync is to prepare (default: its own choice)"},
 			&cli.StringFlag{Name: "report", Usage: "`FOLDER` for verdict.json, junit.xml, the ledger and the logs"},
 			&cli.BoolFlag{Name: "keep", Usage: "leave the servers running until interrupted"},
 			&cli.BoolFlag{Name: "json", Usage: "the verdict as JSON on stdout"},
@@ -43,6 +50,7 @@ func rehearseCommand() *cli.Command {
 carries the upgrade through with this very program, and shows that every acknowledged commit survived. make servers
 fetches the server programs.`, `
 pgleap rehearse --from 13 --to 18
+pgleap rehearse --from 17 --to 18 --pooler pgbouncer --rate 1000 --read-rate 1000 --clients 32 --trips 20 --floors 20
 pgleap rehearse --from 10 --to 18 --scenario odd-names --rate 200 --duration 5s --report out`, exitOK, exitUnexpected, exitUsage, exitRehearsal, exitInterrupted),
 		Action: func(c *cli.Context) error {
 			config, err := rehearsalConfig(c)
@@ -63,7 +71,9 @@ func rehearsalConfig(c *cli.Context) (rehearsal.Config, error) {
 		From: c.Int("from"), To: c.Int("to"), Folder: c.String("servers"), Scenario: c.String("scenario"), Scale: c.Int("scale"),
 		Rate: c.Float64("rate"), Clients: c.Int("clients"), Duration: c.Duration("duration"), Seed: c.Int64("seed"),
 		Budget: rehearsal.Budget{WriteStall: c.Duration("write-stall")}, Report: c.String("report"), Keep: c.Bool("keep"),
-		Role: rehearsal.Role(c.String("role")), Margin: c.Int64("sequence-margin"), Tool: []string{self}, With: c.StringSlice("with"),
+		ReadRate: c.Float64("read-rate"), Pooler: rehearsal.Pooler(c.String("pooler")), Floors: c.Int("floors"),
+		Rollback: c.Bool("rollback"), Trips: c.Int("trips"), Interval: c.Duration("interval"),
+		Role: rehearsal.Role(c.String("role")), Margin: c.Int64("sequence-margin"), Tool: []string{self}, With: c.StringSlice("with"), Fence: c.String("fence"),
 		Out: func(line string) { fmt.Fprintln(os.Stderr, line) },
 	}
 	if c.IsSet("source") || c.IsSet("target") {
@@ -78,11 +88,17 @@ func rehearsalConfig(c *cli.Context) (rehearsal.Config, error) {
 	if !slices.Contains(rehearsal.Roles, config.Role) {
 		return config, plan.Fail(plan.KindUsage, "give superuser, bare, documented or service", "there is no role %q to rehearse with", config.Role)
 	}
+	if !slices.Contains(rehearsal.Poolers, config.Pooler) {
+		return config, plan.Fail(plan.KindUsage, "give none or pgbouncer", "there is no pooler %q to rehearse with", config.Pooler)
+	}
+	if config.Floors > 0 && config.Pooler == rehearsal.PoolerNone {
+		return config, plan.Fail(plan.KindUsage, "add --pooler pgbouncer", "--floors needs a pooler that can be paused")
+	}
 	if config.Source == "" && config.From >= config.To {
 		return config, plan.Fail(plan.KindUsage, "give the old major with --from and the newer one with --to", "an upgrade from %d to %d leads nowhere", config.From, config.To)
 	}
-	if config.Rate <= 0 || config.Clients <= 0 || config.Duration <= 0 {
-		return config, plan.Fail(plan.KindUsage, "a rehearsal without load proves nothing", "--rate, --clients and --duration must be positive")
+	if config.Rate <= 0 || config.ReadRate <= 0 || config.Clients <= 0 || config.Duration <= 0 || config.Interval <= 0 {
+		return config, plan.Fail(plan.KindUsage, "a rehearsal without load proves nothing", "--rate, --read-rate, --clients, --duration and --interval must be positive")
 	}
 	return config, nil
 }

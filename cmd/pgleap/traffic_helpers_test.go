@@ -44,11 +44,17 @@ const webRole = "do $$ begin create role web login superuser password '" + webPa
 // pooledUpgrade is synced, and ready for its switch.
 func pooledUpgrade(t *testing.T, s *servers, poolers int) *pooled {
 	t.Helper()
+	return pooledUpgradeWith(t, s, poolers, "")
+}
+
+// pooledUpgradeWith has more in its source.
+func pooledUpgradeWith(t *testing.T, s *servers, poolers int, sql string) *pooled {
+	t.Helper()
 	for _, side := range []*pgserver.Server{s.source, s.target} {
 		connect(t, side.URI("postgres")).run(webRole)
 	}
 	u := s.upgrade(t, small+"create table written (client int not null, n int not null, primary key (client, n));"+
-		"insert into written select -1, n from generate_series(1, 20) n;") // so that it has statistics
+		"insert into written select -1, n from generate_series(1, 20) n;"+sql) // so that it has statistics
 	u.run(exitOK, "sync")
 	return u.throughPoolers(poolers)
 }

@@ -116,6 +116,9 @@ func TestWatchdogKilledToo(t *testing.T) {
 			if paused, _ := p.entries(); paused == 0 && at != "traffic.armed" && at != "switch.released" {
 				t.Error("nobody is held, though the watchdog was killed too")
 			}
+			if at == "switch.committed" {
+				p.run(exitPastReturn, "cutover", "--confirm", p.name).says("was cut short while it held the clients of PgBouncer 127.0.0.1", "give the same --pgbouncer")
+			}
 			if at == "switch.moved" || at == "switch.committed" { // cutover alone puts it right
 				p.finishes(load, how)
 				return

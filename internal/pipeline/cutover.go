@@ -174,7 +174,11 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		return err
 	}
 	if fenced {
-		if err := moving.Err(); err != nil {
+		_, err := r.held(ctx, moving)
+		if err == nil {
+			err = moving.Err()
+		}
+		if err != nil {
 			return plan.Fail(plan.KindPastReturn, r.direction.Words("mend it, then run pgleap cutover again, it goes on from here"), r.direction.Words("the source stays fenced and the target is the truth, but the clients cannot be moved there")+": %w", err)
 		}
 	} else {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +25,8 @@ type TrafficConfig struct {
 	TargetAt     pooler.Values // where the poolers reach the target, as far as that differs from our address
 	PauseTimeout time.Duration // 0: half of the budget
 	Hooks        hooks.Set
-	LogFolder    string // of a watchdog that had to act; "" is that of temporary files
+	LogFolder    string   // of a watchdog that had to act; "" is that of temporary files
+	Terminal     *os.File // where it also writes, if there is one
 }
 
 // noBack is a switch without a way back.
@@ -48,7 +50,7 @@ func (r *run) openTraffic(ctx context.Context) (*traffic.Traffic, error) {
 	}
 	return traffic.Open(ctx, traffic.Config{
 		Run: r.Run, Direction: way, From: r.Source, To: r.Target, TargetAt: o.TargetAt, Poolers: o.Poolers, Database: o.Database,
-		Budget: r.Options.MaxWriteStall, PauseTimeout: o.PauseTimeout, Hooks: o.Hooks, LogFolder: o.LogFolder, Emit: r.emit, Point: r.Point,
+		Budget: r.Options.MaxWriteStall, PauseTimeout: o.PauseTimeout, Hooks: o.Hooks, LogFolder: o.LogFolder, Terminal: o.Terminal, Emit: r.emit, Point: r.Point,
 	})
 }
 
@@ -63,17 +65,9 @@ func (r *run) judgePoolers(ctx context.Context, t *traffic.Traffic) error {
 
 // letGoOn ends the hold of an attempt that was killed together with its watchdog. The source is the truth.
 func (r *run) letGoOn(ctx context.Context, t *traffic.Traffic) error {
-	kind, data, err := r.journal.Last(ctx, journal.Holding, journal.Undone, journal.Released, journal.Returned)
-	if err != nil || kind != journal.Holding {
+	held, err := r.held(ctx, t)
+	if err != nil || !held {
 		return err
-	}
-	var held []string
-	if err := json.Unmarshal(data, &held); err != nil {
-		return fmt.Errorf("read the journal: %w", err)
-	}
-	if !t.Pooled() {
-		return plan.Fail(plan.KindUsage, "give the same --pgbouncer (and --pgbouncer-config, or --on-reroute) as then",
-			"an earlier attempt of run %s was cut short while it held the clients of PgBouncer %s: they may still wait", r.Run, strings.Join(held, ", "))
 	}
 	if err := t.Err(); err != nil {
 		return nil // the check says it, with the mend
@@ -89,6 +83,24 @@ func (r *run) letGoOn(ctx context.Context, t *traffic.Traffic) error {
 		return err
 	}
 	return r.journal.Record(ctx, journal.Undone, plan.StageSwitch, "", map[string]string{"cause": "the attempt was cut short; the clients were let go on"})
+}
+
+// held tells whether an attempt was cut short while it held clients. They have to be named for what follows: nobody else
+// lets them go on.
+func (r *run) held(ctx context.Context, t *traffic.Traffic) (bool, error) {
+	kind, data, err := r.journal.Last(ctx, journal.Holding, journal.Undone, journal.Released, journal.Returned)
+	if err != nil || kind != journal.Holding {
+		return false, err
+	}
+	var nodes []string
+	if err := json.Unmarshal(data, &nodes); err != nil {
+		return false, fmt.Errorf("read the journal: %w", err)
+	}
+	if !t.Pooled() {
+		return true, plan.Fail(plan.KindUsage, "give the same --pgbouncer (and --pgbouncer-config, or --on-reroute) as then",
+			"an earlier attempt of run %s was cut short while it held the clients of PgBouncer %s: they may still wait", r.Run, strings.Join(nodes, ", "))
+	}
+	return true, nil
 }
 
 // freeClients is letGoOn for an abort, which may have no journal left to ask.

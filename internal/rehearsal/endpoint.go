@@ -2,41 +2,43 @@ package rehearsal
 
 import (
 	"sync"
-	"time"
 )
 
-// endpoint is where clients write: what a pooler or a DNS name is to an application. It is turned once.
+// endpoint is where clients write that go round the pooler: what a DNS name is to an application. Every switch
+// turns it, there or back.
 type endpoint struct {
 	mu      sync.Mutex
 	current Server
-	flipped chan struct{} // closed when clients may go to the new server
-	at      time.Time
+	flips   int
+	flipped chan struct{} // closed at the next flip
 }
 
 func newEndpoint(first Server) *endpoint {
 	return &endpoint{current: first, flipped: make(chan struct{})}
 }
 
-func (e *endpoint) server() Server {
+// server returns where clients are to go, and how often that has changed.
+func (e *endpoint) server() (now Server, flips int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.current
+	return e.current, e.flips
 }
 
-// flip sends everybody to the given server. A second flip does nothing.
+// next is closed when clients are to go elsewhere.
+func (e *endpoint) next() <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.flipped
+}
+
+// flip sends everybody to the given server. A second flip to it does nothing.
 func (e *endpoint) flip(to Server) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.at.IsZero() {
+	if e.current.Side == to.Side {
 		return
 	}
-	e.current, e.at = to, time.Now()
+	e.current, e.flips = to, e.flips+1
 	close(e.flipped)
-}
-
-// when returns the moment of the flip; the zero time if there was none.
-func (e *endpoint) when() time.Time {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.at
+	e.flipped = make(chan struct{})
 }

@@ -107,6 +107,16 @@ func (b *ByHand) marker(ctx context.Context) error {
 // Switch is the floor. It returns the parts as the tool names them, and the fence LSN. The caller lets the
 // clients go to the target at once.
 func (b *ByHand) Switch(ctx context.Context) (fence string, parts map[string]float64, err error) {
+	return b.run(ctx, "commit")
+}
+
+// Rehearse does the same and takes it back: the clients stay where they are.
+func (b *ByHand) Rehearse(ctx context.Context) (parts map[string]float64, err error) {
+	_, parts, err = b.run(ctx, "rollback")
+	return parts, err
+}
+
+func (b *ByHand) run(ctx context.Context, end string) (fence string, parts map[string]float64, err error) {
 	begin, err := b.lock(ctx)
 	if err != nil {
 		return "", nil, err
@@ -117,15 +127,10 @@ func (b *ByHand) Switch(ctx context.Context) (fence string, parts map[string]flo
 		last = time.Now()
 	}
 	lap("lock_ms")
-	rows, err := b.writer.Script(ctx, `insert into rehearsal_floor.marker (id) select coalesce(max(id), 0) + 1 from rehearsal_floor.marker returning id`)
+	id, fence, err := b.mark(ctx)
 	if err != nil {
-		return "", nil, fmt.Errorf("write the marker: %w", err)
+		return "", nil, err
 	}
-	id := rows[0][0]
-	if rows, err = b.writer.Script(ctx, "select pg_current_wal_insert_lsn()"); err != nil {
-		return "", nil, fmt.Errorf("read the fence LSN: %w", err)
-	}
-	fence = rows[0][0]
 	lap("marker_ms")
 	if !b.WithoutFence {
 		if _, err := b.source.Script(ctx, b.fenceSQL()); err != nil {
@@ -143,12 +148,25 @@ func (b *ByHand) Switch(ctx context.Context) (fence string, parts map[string]flo
 		return "", nil, err
 	}
 	lap("drain_ms")
-	if _, err := b.source.Script(ctx, "commit"); err != nil {
-		return "", nil, fmt.Errorf("commit the fence: %w", err)
+	if _, err := b.source.Script(ctx, end); err != nil {
+		return "", nil, fmt.Errorf("%s the fence: %w", end, err)
 	}
-	lap("commit_ms")
+	lap(end + "_ms")
 	parts["stall_ms"] = milliseconds(time.Since(begin))
 	return fence, parts, nil
+}
+
+// mark writes the marker behind the locks. The fence LSN lies behind it.
+func (b *ByHand) mark(ctx context.Context) (id, fence string, err error) {
+	rows, err := b.writer.Script(ctx, `insert into rehearsal_floor.marker (id) select coalesce(max(id), 0) + 1 from rehearsal_floor.marker returning id`)
+	if err != nil {
+		return "", "", fmt.Errorf("write the marker: %w", err)
+	}
+	id = rows[0][0]
+	if rows, err = b.writer.Script(ctx, "select pg_current_wal_insert_lsn()"); err != nil {
+		return "", "", fmt.Errorf("read the fence LSN: %w", err)
+	}
+	return id, rows[0][0], nil
 }
 
 // lock gets all the locks; the table at which it failed comes first the next time.
@@ -226,28 +244,17 @@ func (b *ByHand) drain(ctx context.Context, id string) error {
 	return nil
 }
 
-// byHand is the walk's cutover without the tool.
-func (w *walk) byHand(ctx context.Context, onEvent func(plan.Event)) error {
-	name := w.stage.Run.Object()
-	b := ByHand{Source: w.stage.Source.address, Target: w.stage.Target.address, Publication: name, Subscription: name}
-	defer b.Close()
-	if err := b.Prepare(ctx); err != nil {
-		return fmt.Errorf("switch by hand: %w", err)
+// Remove takes back what Prepare made, as far as others would stumble over it.
+func (b *ByHand) Remove(ctx context.Context) error {
+	const schema = "drop schema rehearsal_floor cascade"
+	if _, err := b.source.Script(ctx, fmt.Sprintf("alter publication %s drop table rehearsal_floor.marker; %s", plan.QuoteIdent(b.Publication), schema)); err != nil {
+		return fmt.Errorf("drop the marker's table: %w", err)
 	}
-	w.cutover = w.load.record.now()
-	fence, parts, err := b.Switch(ctx)
-	if err != nil {
-		return fmt.Errorf("switch by hand: %w", err)
+	if _, err := b.target.Script(ctx, fmt.Sprintf("alter subscription %s refresh publication with (copy_data = false)", plan.QuoteIdent(b.Subscription))); err != nil {
+		return fmt.Errorf("drop the marker's table: %w", err)
 	}
-	onEvent(Released(fence, parts))
+	if _, err := b.target.Script(ctx, schema); err != nil {
+		return fmt.Errorf("drop the marker's table: %w", err)
+	}
 	return nil
-}
-
-// Released is the event that cutover prints when clients may go to the target.
-func Released(fence string, parts map[string]float64) plan.Event {
-	data := map[string]any{"fence_lsn": fence, "attempts": 1}
-	for k, v := range parts {
-		data[k] = v
-	}
-	return plan.Event{Time: time.Now(), Kind: plan.EventReleased, Stage: plan.StageRelease, Data: data}
 }

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"pgleap/internal/pg"
+	"pgleap/plan"
 )
 
 // judgement returns what is wrong, and what to say when nothing is.
@@ -39,7 +42,13 @@ func several(lines []string) string {
 // judge judges everything that can be known when the load has ended.
 func (w *walk) judge(ctx context.Context) error {
 	start := time.Now()
-	target, err := readLedger(ctx, w.stage.Target)
+	w.endWindows()
+	now, _ := w.final()
+	found, err := readLedger(ctx, now)
+	if err != nil {
+		return err
+	}
+	follows, err := w.followed(ctx)
 	if err != nil {
 		return err
 	}
@@ -48,11 +57,11 @@ func (w *walk) judge(ctx context.Context) error {
 		id    string
 		judge judgement
 	}{
-		{"R-LOST", func(context.Context) ([]string, string, error) { return w.judgeLost(target) }},
-		{"R-DUP", func(context.Context) ([]string, string, error) { return w.judgeDuplicates(target) }},
-		{"R-SUM", func(context.Context) ([]string, string, error) { return judgeSum(target) }},
+		{"R-LOST", func(context.Context) ([]string, string, error) { return w.judgeLost(found) }},
+		{"R-DUP", func(context.Context) ([]string, string, error) { return w.judgeDuplicates(found) }},
+		{"R-SUM", func(context.Context) ([]string, string, error) { return judgeSum(found) }},
 		{"R-HASH", func(ctx context.Context) (wrong []string, good string, err error) {
-			wrong, good, counts, err = w.judgeHashes(ctx)
+			wrong, good, counts, err = w.judgeHashes(ctx, follows.does)
 			return wrong, good, err
 		}},
 		{"R-SPLIT", w.judgeSplit},
@@ -67,14 +76,26 @@ func (w *walk) judge(ctx context.Context) error {
 			return err
 		}
 	}
+	if len(w.turns) > 1 {
+		err := w.add(ctx, "R-BACK", func(ctx context.Context) ([]string, string, error) { return w.judgeBack(ctx, found, follows) })
+		if err != nil {
+			return err
+		}
+	}
+	w.gatherTurns()
 	w.phase("judgement", start, fmt.Sprintf("%d tables compared", len(counts)))
 	return nil
 }
 
-// judgeLate judges what has to wait for finalize.
+// judgeLate judges what has to wait for finalize. After abort there is nothing left to compare the schema with.
 func (w *walk) judgeLate(ctx context.Context) error {
-	if err := w.add(ctx, "R-SCHEMA", w.judgeSchema); err != nil || w.config.SkipFinalize {
-		return err
+	if w.last().Direction == there {
+		if err := w.add(ctx, "R-SCHEMA", w.judgeSchema); err != nil {
+			return err
+		}
+	}
+	if w.config.SkipFinalize {
+		return nil
 	}
 	return w.add(ctx, "R-CLEAN", func(ctx context.Context) ([]string, string, error) {
 		left, err := w.stage.leftovers(ctx, w.before)
@@ -83,22 +104,29 @@ func (w *walk) judgeLate(ctx context.Context) error {
 }
 
 // judgeHashes compares each table at the release: the source stands still since the fence, the target is read
-// from the snapshot that was taken before the first client came.
-func (w *walk) judgeHashes(ctx context.Context) (wrong []string, good string, target map[string]digest, err error) {
-	session, err := openPinned(ctx, w.stage.Source)
+// from the snapshot that was taken before the first client came. Without one both are read now: if the server that was
+// left follows, every table must be the same, else all but the ledger's, which clients have gone on to write.
+func (w *walk) judgeHashes(ctx context.Context, follows bool) (wrong []string, good string, target map[string]digest, err error) {
+	source, err := digestsNow(ctx, w.stage.Source)
 	if err != nil {
 		return nil, "", nil, err
 	}
-	defer session.Close()
-	if _, err := session.Script(ctx, "begin isolation level repeatable read read only"); err != nil {
-		return nil, "", nil, fmt.Errorf("take the source's snapshot: %w", err)
+	when := "at the fence"
+	switch {
+	case w.snapshot != nil:
+		target, err = digests(ctx, w.snapshot.session)
+	default:
+		when = "in the end"
+		target, err = digestsNow(ctx, w.stage.Target)
 	}
-	source, err := digests(ctx, session)
 	if err != nil {
 		return nil, "", nil, err
 	}
-	if target, err = digests(ctx, w.snapshot.session); err != nil {
-		return nil, "", nil, err
+	if w.snapshot == nil && !follows {
+		when = "in the end, without the ledger's, which the clients went on to write"
+		for _, tables := range []map[string]digest{source, target} {
+			maps.DeleteFunc(tables, func(name string, _ digest) bool { return strings.HasPrefix(name, "ledger.") })
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(source)) {
 		s, t := source[name], target[name]
@@ -120,41 +148,76 @@ func (w *walk) judgeHashes(ctx context.Context) (wrong []string, good string, ta
 			wrong = append(wrong, name+" is on the target only")
 		}
 	}
-	return wrong, fmt.Sprintf("%d tables have the same count and hash at the fence", len(source)), target, nil
+	return wrong, fmt.Sprintf("%d tables have the same count and hash %s", len(source), when), target, nil
 }
 
-// judgeSplit asks the old server's own WAL.
-func (w *walk) judgeSplit(ctx context.Context) ([]string, string, error) {
-	fence := w.verdict.Switch.FenceLSN
-	if fence == "" {
-		return []string{"cutover did not say at which position it stopped the old server"}, "", nil
+func digestsNow(ctx context.Context, server Server) (map[string]digest, error) {
+	session, err := openPinned(ctx, server)
+	if err != nil {
+		return nil, err
 	}
-	sample, n, err := w.oracle.after(ctx, w.stage.Source, fence)
-	if err != nil || n > 0 {
-		return append([]string{fmt.Sprintf("%d row changes on the old server after %s", n, fence)}, sample...), "", err
+	defer session.Close()
+	if _, err := session.Script(ctx, "begin isolation level repeatable read read only"); err != nil {
+		return nil, fmt.Errorf("take a snapshot of the %s: %w", server.Side, err)
 	}
-	return nil, "0 row changes on the old server after " + fence, nil
+	return digests(ctx, session)
 }
 
-// judgeSequences compares where each sequence stood: those that clients move at the release, the others now.
+// judgeSplit asks the own WAL of each server that was left, from its fence until the clients were about to come back.
+func (w *walk) judgeSplit(ctx context.Context) (wrong []string, good string, err error) {
+	for _, t := range w.turns {
+		if t.FenceLSN == "" {
+			wrong = append(wrong, fmt.Sprintf("%s did not say at which position it stopped the %s", t.Direction, t.from.Side))
+			continue
+		}
+		sample, n, err := w.oracles[t.from.Side].between(ctx, t.from, t.FenceLSN, t.until)
+		if err != nil {
+			return nil, "", err
+		}
+		if n > 0 {
+			wrong = append(append(wrong, fmt.Sprintf("%d row changes on the %s after %s", n, sideName(t.from), t.FenceLSN)), sample...)
+		}
+	}
+	good = fmt.Sprintf("0 row changes on the old server after %s", w.turns[0].FenceLSN)
+	if len(w.turns) > 1 {
+		good = fmt.Sprintf("0 row changes but replication's on the server that was left, after each of %d fences", len(w.turns))
+	}
+	return wrong, good, nil
+}
+
+// sideName is how people call the server.
+func sideName(s Server) string {
+	if s.Side == plan.Source {
+		return "old server"
+	}
+	return "new server"
+}
+
+// judgeSequences compares where each sequence stood: those that clients move at the release, the others now. Without
+// a snapshot of the release what was handed out tells: after a switch nothing at or before what the other server gave.
 func (w *walk) judgeSequences(ctx context.Context) (wrong []string, good string, err error) {
-	source, err := sequences(ctx, w.stage.Source)
+	now, left := w.final()
+	source, err := sequences(ctx, left)
 	if err != nil {
 		return nil, "", err
 	}
-	target, err := sequences(ctx, w.stage.Target)
+	target, err := sequences(ctx, now)
 	if err != nil {
 		return nil, "", err
 	}
-	for _, p := range w.snapshot.ledger {
-		t := target[p.name]
-		t.position = p
-		target[p.name] = t
+	if w.snapshot == nil {
+		wrong = w.handedBack()
+	} else {
+		for _, p := range w.snapshot.ledger {
+			t := target[p.name]
+			t.position = p
+			target[p.name] = t
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(source)) {
 		t, ok := target[name]
 		if !ok {
-			wrong = append(wrong, name+" is not on the target")
+			wrong = append(wrong, fmt.Sprintf("%s is not on the %s", name, now.Side))
 		} else if b := behind(source[name], t, w.config.Margin); b != "" {
 			wrong = append(wrong, b)
 		}
@@ -165,10 +228,22 @@ func (w *walk) judgeSequences(ctx context.Context) (wrong []string, good string,
 // statisticsRows is from how many rows on a table must have statistics.
 const statisticsRows = 100
 
-// judgeStatistics reads the snapshot, in which autovacuum cannot have helped since.
+// judgeStatistics reads the snapshot, in which autovacuum cannot have helped since; without one the target, whose
+// autovacuum is off where the server is ours.
 func (w *walk) judgeStatistics(ctx context.Context, counts map[string]digest) (wrong []string, good string, err error) {
+	if w.snapshot != nil {
+		return statistics(ctx, w.snapshot.session, len(counts))
+	}
+	err = w.stage.Target.admin(ctx, func(a *pg.Session) error {
+		wrong, good, err = statistics(ctx, a, len(counts))
+		return err
+	})
+	return wrong, good, err
+}
+
+func statistics(ctx context.Context, session *pg.Session, tables int) (wrong []string, good string, err error) {
 	// Statistics of a root are inherited ones. A table without columns has none.
-	rows, err := w.snapshot.session.Script(ctx, `select quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relkind
+	rows, err := session.Script(ctx, `select quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relkind
 		from pg_class c join pg_namespace n on n.oid = c.relnamespace
 		where c.relkind in ('r', 'p', 'm') and c.relispopulated and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pgleap')
 		and exists (select from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped)
@@ -177,7 +252,7 @@ func (w *walk) judgeStatistics(ctx context.Context, counts map[string]digest) (w
 		return nil, "", err
 	}
 	for _, r := range rows {
-		n, err := w.snapshot.session.Script(ctx, fmt.Sprintf("select count(*) >= %d, count(*) from (select from %s limit %d) t", statisticsRows, r[0], statisticsRows))
+		n, err := session.Script(ctx, fmt.Sprintf("select count(*) >= %d, count(*) from (select from %s limit %d) t", statisticsRows, r[0], statisticsRows))
 		if err != nil {
 			return nil, "", err
 		}
@@ -185,7 +260,7 @@ func (w *walk) judgeStatistics(ctx context.Context, counts map[string]digest) (w
 			wrong = append(wrong, fmt.Sprintf("%s has rows but no statistics", r[0]))
 		}
 	}
-	return wrong, fmt.Sprintf("every table with %d rows or more has statistics (%d tables)", statisticsRows, len(counts)), nil
+	return wrong, fmt.Sprintf("every table with %d rows or more has statistics (%d tables)", statisticsRows, tables), nil
 }
 
 // judgeSecrets looks through everything that was printed or kept.

@@ -143,16 +143,19 @@ func (s *LedgerSummary) judge(a attempt, found []entry) []string {
 // codeUnique is a unique violation. The ledger's only keys that can meet one come from sequences.
 const codeUnique = "23505"
 
+// ledgerSequences are those whose numbers clients are told.
+var ledgerSequences = []struct {
+	name string
+	of   func(attempt) []int64
+}{
+	{"ledger.ticket", func(a attempt) []int64 { return []int64{a.Ticket, a.Early} }},
+	{"ledger.entry.id", func(a attempt) []int64 { return []int64{a.ID} }},
+}
+
 // judgeDuplicates looks at the keys on the target, and at every number that clients got from either server.
 func (w *walk) judgeDuplicates(target ledger) (wrong []string, good string, err error) {
 	n := 0
-	for _, sequence := range []struct {
-		name string
-		of   func(attempt) []int64
-	}{
-		{"ledger.ticket", func(a attempt) []int64 { return []int64{a.Ticket, a.Early} }},
-		{"ledger.entry.id", func(a attempt) []int64 { return []int64{a.ID} }},
-	} {
+	for _, sequence := range ledgerSequences {
 		seen := map[int64]attempt{}
 		for _, a := range w.load.record.attempts {
 			for _, v := range sequence.of(a) {
@@ -161,6 +164,7 @@ func (w *walk) judgeDuplicates(target ledger) (wrong []string, good string, err 
 				}
 				n++
 				if first, ok := seen[v]; ok {
+					w.verdict.Ledger.Twice++
 					wrong = append(wrong, fmt.Sprintf("%s handed out %d twice: to %v on the %s, to %v on the %s", sequence.name, v,
 						key{first.Client, first.N}, first.Side, key{a.Client, a.N}, a.Side))
 				}

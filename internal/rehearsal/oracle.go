@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -10,7 +11,7 @@ import (
 	"pgleap/plan"
 )
 
-// The oracle is a slot of the rehearsal's own on the source: what the old server took after the fence stands
+// The oracle is a slot of the rehearsal's own on a server that is to be left: what it took after the fence stands
 // in its WAL, whatever anybody says.
 const (
 	oracleSlot        = "rehearsal_oracle"
@@ -23,12 +24,12 @@ const codeNoFile = "58P01"
 type oracle struct{ plugin string }
 
 // newOracle makes the slot: with test_decoding, which tells everything, else with pgoutput.
-func newOracle(ctx context.Context, source Server) (*oracle, error) {
+func newOracle(ctx context.Context, server Server) (*oracle, error) {
 	o := &oracle{plugin: "test_decoding"}
-	err := o.create(ctx, source)
+	err := o.create(ctx, server)
 	if pg.Code(err) == codeNoFile {
 		o.plugin = "pgoutput"
-		err = o.create(ctx, source)
+		err = o.create(ctx, server)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make the oracle's slot: %w", err)
@@ -36,8 +37,8 @@ func newOracle(ctx context.Context, source Server) (*oracle, error) {
 	return o, nil
 }
 
-func (o *oracle) create(ctx context.Context, source Server) error {
-	return source.admin(ctx, func(a *pg.Session) error {
+func (o *oracle) create(ctx context.Context, server Server) error {
+	return server.admin(ctx, func(a *pg.Session) error {
 		if o.plugin == "pgoutput" {
 			if _, err := a.Script(ctx, "create publication "+oraclePublication+" for all tables"); err != nil {
 				return err
@@ -48,53 +49,54 @@ func (o *oracle) create(ctx context.Context, source Server) error {
 	})
 }
 
-// changesSQL gives (lsn, kind, table, head): kind is B, C or the change's, table is text or an oid.
+// changesSQL gives, per transaction that came from here and committed between two positions, its changes: $from and
+// $to stand for them. What an apply worker wrote has an origin, which is why it is not a write of somebody's.
 var changesSQL = map[string]string{
-	"test_decoding": `select lsn, case when data like 'BEGIN%' then 'B' when data like 'COMMIT%' then 'C' else 'change' end, left(data, 200)
-		from pg_logical_slot_peek_changes('` + oracleSlot + `', null, null, 'include-xids', '0')`,
-	// A message's first byte is its kind; the table's oid follows in I, U, D (protocol-logicalrep-message-formats).
-	"pgoutput": `select d.lsn, case when d.k in ('B', 'C') then d.k else 'change' end,
-		case when d.k = 'T' then 'TRUNCATE' else 'table ' || c.relnamespace::regnamespace || '.' || c.relname || ': ' || d.k end
-		from (select lsn, chr(get_byte(data, 0)) as k, data
-			from pg_logical_slot_peek_binary_changes('` + oracleSlot + `', null, null, 'proto_version', '1', 'publication_names', '` + oraclePublication + `')) d
+	"test_decoding": `select change from (
+			select array_agg(left(data, 200)) filter (where data !~ '^(BEGIN|COMMIT)') as changes
+			from pg_logical_slot_get_changes('` + oracleSlot + `', $to, null, 'include-xids', '0', 'only-local', '1')
+			group by xid::text having bool_or(data like 'COMMIT%' and lsn > $from and lsn <= coalesce($to, lsn))) t, unnest(changes) change`,
+	// A message's first byte is its kind; the table's oid follows in I, U, D (protocol-logicalrep-message-formats). O
+	// tells the origin.
+	"pgoutput": `select case when d.k = 'T' then 'TRUNCATE' else 'table ' || c.relnamespace::regnamespace || '.' || c.relname || ': ' || d.k end
+		from (select chr(get_byte(data, 0)) as k, data, bool_or(get_byte(data, 0) = ascii('O')) over t as applied,
+				bool_or(get_byte(data, 0) = ascii('C') and lsn > $from and lsn <= coalesce($to, lsn)) over t as inside
+			from pg_logical_slot_get_binary_changes('` + oracleSlot + `', $to, null, 'proto_version', '1', 'publication_names', '` + oraclePublication + `')
+			window t as (partition by xid::text)) d
 		left join pg_class c on d.k in ('I', 'U', 'D')
 			and c.oid = (get_byte(data, 1)::bigint << 24 | get_byte(data, 2) << 16 | get_byte(data, 3) << 8 | get_byte(data, 4))::oid
-		where d.k in ('B', 'C', 'I', 'U', 'D', 'T')`,
+		where d.inside and not d.applied and d.k in ('I', 'U', 'D', 'T')`,
 }
 
-// after returns the row changes of transactions that committed after the fence, but for those of pgleap's
-// own tables, and how many there are.
-func (o *oracle) after(ctx context.Context, source Server, fence string) (sample []string, n int, err error) {
-	at, err := parseLSN(fence)
-	if err != nil {
-		return nil, 0, err
+// between returns the row changes of transactions that committed after one position and up to another ("": all that
+// there is), but for those of pgleap's own tables, and how many there are. What was decoded is not decoded again:
+// the next call has to ask for what comes later.
+func (o *oracle) between(ctx context.Context, server Server, from, to string) (sample []string, n int, err error) {
+	for _, position := range []string{from, cmp.Or(to, from)} {
+		if _, err := parseLSN(position); err != nil {
+			return nil, 0, err
+		}
 	}
+	end := "null::pg_lsn"
+	if to != "" {
+		end = plan.QuoteLiteral(to) + "::pg_lsn"
+	}
+	sql := strings.NewReplacer("$from", plan.QuoteLiteral(from)+"::pg_lsn", "$to", end).Replace(changesSQL[o.plugin])
 	var rows [][]string
-	err = source.admin(ctx, func(a *pg.Session) error {
-		rows, err = a.Script(ctx, "set search_path = pg_catalog; "+changesSQL[o.plugin])
+	err = server.admin(ctx, func(a *pg.Session) error {
+		rows, err = a.Script(ctx, "set search_path = pg_catalog; "+sql)
 		return err
 	})
 	if err != nil {
-		return nil, 0, fmt.Errorf("decode the source's WAL: %w", err)
+		return nil, 0, fmt.Errorf("decode the %s's WAL: %w", server.Side, err)
 	}
-	var open []string
 	for _, r := range rows {
-		switch r[1] {
-		case "B":
-			open = nil
-		case "C":
-			commit, err := parseLSN(r[0])
-			if err != nil {
-				return nil, 0, err
-			}
-			if commit > at {
-				n += len(open)
-				sample = append(sample, open[:min(len(open), max(0, 5-len(sample)))]...)
-			}
-		default:
-			if !strings.HasPrefix(r[2], "table pgleap.") {
-				open = append(open, r[2])
-			}
+		if strings.HasPrefix(r[0], "table pgleap.") {
+			continue
+		}
+		n++
+		if len(sample) < 5 {
+			sample = append(sample, r[0])
 		}
 	}
 	return sample, n, nil
@@ -112,8 +114,8 @@ func parseLSN(s string) (uint64, error) {
 }
 
 // drop removes what newOracle made.
-func (o *oracle) drop(ctx context.Context, source Server) error {
-	return source.admin(ctx, func(a *pg.Session) error {
+func (o *oracle) drop(ctx context.Context, server Server) error {
+	return server.admin(ctx, func(a *pg.Session) error {
 		_, err := a.Script(ctx, "select pg_drop_replication_slot("+plan.QuoteLiteral(oracleSlot)+")")
 		if err == nil && o.plugin == "pgoutput" {
 			_, err = a.Script(ctx, "drop publication "+oraclePublication)

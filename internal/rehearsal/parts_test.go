@@ -179,7 +179,7 @@ func TestOracle(t *testing.T) {
 			if _, err := a.Script(ctx, "insert into pgleap.marker values (1); delete from pgleap.marker"); err != nil {
 				t.Fatal(err)
 			}
-			if sample, n, err := o.after(ctx, server, rows[0][0]); err != nil || n != 0 {
+			if sample, n, err := o.between(ctx, server, rows[0][0], ""); err != nil || n != 0 {
 				t.Errorf("%d, %s: %d changes, %q, %v", major, plugin, n, sample, err)
 			}
 			if _, err := other.Script(ctx, "commit"); err != nil {
@@ -188,8 +188,28 @@ func TestOracle(t *testing.T) {
 			if _, err := a.Script(ctx, `update public."A b" set v = 'after' where id = 2; delete from public."A b"`); err != nil {
 				t.Fatal(err)
 			}
-			if sample, n, err := o.after(ctx, server, rows[0][0]); err != nil || n != 4 || len(sample) != 4 {
+			end, err := a.Script(ctx, "select pg_current_wal_insert_lsn()")
+			if err != nil {
+				t.Fatal(err)
+			}
+			// What comes later is not asked for, and what an apply worker would write is nobody's.
+			for _, sql := range []string{
+				`insert into public."A b" values (3, 'later')`, "select pg_replication_origin_create('elsewhere')",
+				"select pg_replication_origin_session_setup('elsewhere')", `insert into public."A b" values (4, 'applied')`,
+				"select pg_replication_origin_session_reset()", "select pg_replication_origin_drop('elsewhere')",
+			} {
+				if _, err := a.Script(ctx, sql); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if sample, n, err := o.between(ctx, server, rows[0][0], end[0][0]); err != nil || n != 4 || len(sample) != 4 {
 				t.Errorf("%d, %s: %d changes, %q, %v", major, plugin, n, sample, err)
+			}
+			if sample, n, err := o.between(ctx, server, end[0][0], ""); err != nil || n != 1 {
+				t.Errorf("%d, %s: %d changes after them, %q, %v", major, plugin, n, sample, err)
+			}
+			if _, err := a.Script(ctx, `delete from public."A b"`); err != nil {
+				t.Fatal(err)
 			}
 			if err := o.drop(ctx, server); err != nil {
 				t.Fatal(err)

@@ -36,6 +36,7 @@ type attempt struct {
 	Ticket  int64         `json:"ticket,omitempty"` // handed out by nextval
 	ID      int64         `json:"id,omitempty"`     // handed out by an identity column
 	Early   int64         `json:"early,omitempty"`  // handed out by a nextval of its own, before any write
+	Direct  bool          `json:"direct,omitempty"` // not through a pooler
 	ops     []op
 }
 
@@ -54,8 +55,8 @@ type record struct {
 	mu       sync.Mutex
 	attempts []attempt
 	reads    []read
-	acked    []key // what readers may ask for
-	moved    time.Duration
+	acked    []key           // what readers may ask for
+	moves    []time.Duration // when clients that go round a pooler arrived on another server
 }
 
 type key struct {
@@ -80,11 +81,11 @@ func (r *record) addRead(x read) {
 	r.reads = append(r.reads, x)
 }
 
-// arrived notes that one more client is on the new server.
+// arrived notes that one more client is on another server.
 func (r *record) arrived() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.moved = time.Since(r.start)
+	r.moves = append(r.moves, time.Since(r.start))
 }
 
 // someAcked returns an acknowledged transaction; f picks one of n.

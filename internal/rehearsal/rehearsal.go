@@ -15,23 +15,24 @@ import (
 	"strings"
 	"time"
 
-	"pgleap/plan"
 	"pgleap/testdata"
 )
 
 // Config says what to rehearse. The zero value of a field not marked otherwise is a useful one.
 type Config struct {
-	From, To       int    // majors of the servers to start; needed unless servers are given
-	Folder         string // of server programs, searched first
-	Source, Target string // two given servers: URIs of superusers, of empty databases
+	From, To       int               // majors of the servers to start; needed unless servers are given
+	Folder         string            // of server programs, searched first
+	Settings       map[string]string // of the servers to start, over the rehearsal's own
+	Source, Target string            // two given servers: URIs of superusers, of empty databases
 
 	Scenario    string // "shop" when empty
 	ScenarioDir fs.FS  // a folder per scenario; nil: those that pgleap carries
 	Scale       int    // of the scenario's big tables
 
 	Rate     float64       // transactions per second, all clients together
+	ReadRate float64       // reads per second, all readers together; 100 when 0
 	Clients  int           // that write
-	Readers  int           // 0: two; less than 0: none
+	Readers  int           // 0: one for 50 reads a second; less than 0: none
 	Duration time.Duration // of the load around the switch: half before, half after
 	Seed     int64
 	Budget   Budget
@@ -42,18 +43,37 @@ type Config struct {
 	Tool    []string // the command that runs pgleap; needed
 	ToolEnv []string // further environment for it
 	With    []string // flags for its check, plan and sync, such as --set-replica-identity
+	Fence   string   // given to sync with --fence; the tool's own choice when empty
 
 	Role   Role  // as whom the tool connects; a superuser when empty
 	Margin int64 // given with --sequence-margin; over 0, some clients call nextval ahead of their writes
 	Retry  int   // how often a command that died by a signal is run again
-	// ByHand makes the switch with the statements of ByHand.Switch instead of the tool's cutover: the floor.
-	// What is left over then is for the servers' end to remove: set SkipFinalize.
-	ByHand bool
+
+	Pooler   Pooler        // through which clients go; none when empty
+	Direct   int           // writers beside the Clients that go round the pooler; 0: one of each role; less than 0: none
+	Trips    int           // there and back so often under load, before the switch that stays
+	Rollback bool          // without Trips: the switch is followed by the one back and by abort, not by finalize
+	Interval time.Duration // of load between two switches; two seconds when 0
+	Floors   int           // how often each of the floors is measured before the first switch; needs a pooler
+
+	// By is what makes the switch. What anything but the tool leaves over is for the servers' end to remove: set
+	// SkipFinalize.
+	By Means
 	// Between holds what tests do at a point: HookSynced, HookReleased, HookFinalized.
 	Between      map[string]func(context.Context, *Stage) error
 	SkipFinalize bool
 	Out          func(line string) // progress, for people
 }
+
+// Means is what makes the switch.
+type Means string
+
+// The means.
+const (
+	ByTool       Means = ""           // the tool's cutover and rollback
+	ByStatements Means = "statements" // those of ByHand: the floor
+	ByPublished  Means = "published"  // the procedure that is published for the best-known open tool: the baseline
+)
 
 // The points at which hooks run.
 const (
@@ -72,12 +92,27 @@ func (c Config) withDefaults() (Config, error) {
 	for _, d := range []struct {
 		value *int
 		zero  int
-	}{{&c.Scale, 1}, {&c.Clients, 16}, {&c.Readers, 2}} {
+	}{{&c.Scale, 1}, {&c.Clients, 16}, {&c.Direct, len(writerRoles)}} {
 		if *d.value == 0 {
 			*d.value = d.zero
 		}
 	}
-	c.Readers = max(c.Readers, 0)
+	if c.ReadRate <= 0 {
+		c.ReadRate = 100
+	}
+	if c.Readers == 0 {
+		c.Readers = max(2, int(c.ReadRate/50))
+	}
+	if c.Pooler == "" {
+		c.Pooler = PoolerNone
+	}
+	if c.Pooler == PoolerNone {
+		c.Direct = 0 // all are
+	}
+	c.Readers, c.Direct = max(c.Readers, 0), max(c.Direct, 0)
+	if c.Interval <= 0 {
+		c.Interval = 2 * time.Second
+	}
 	if c.Role == "" {
 		c.Role = RoleSuperuser
 	}
@@ -130,7 +165,7 @@ func Run(ctx context.Context, c Config) (v Verdict, err error) {
 	w := &walk{stage: s, config: c}
 	w.verdict = Verdict{
 		From: s.Source.Version, To: s.Target.Version, Scenario: c.Scenario, Seed: c.Seed, Clients: c.Clients,
-		Readers: c.Readers, Rate: c.Rate, Budget: c.Budget, Report: c.Report,
+		Readers: c.Readers, Rate: c.Rate, ReadRate: c.ReadRate, Pooler: c.Pooler, Budget: c.Budget, Report: c.Report,
 	}
 	err = w.run(ctx)
 	w.verdict.Seconds = time.Since(start).Seconds()
@@ -209,9 +244,9 @@ func (w *walk) logsToReport() error {
 	}
 	logs, err := w.stage.logs()
 	errs = append(errs, err)
-	for i, o := range logs {
-		side := []plan.Side{plan.Source, plan.Target}[i]
-		errs = append(errs, os.WriteFile(filepath.Join(w.config.Report, string(side)+".log"), []byte(o.Text), 0o644))
+	for _, o := range logs {
+		name := strings.TrimPrefix(o.Name, "the log of the ") + ".log"
+		errs = append(errs, os.WriteFile(filepath.Join(w.config.Report, name), []byte(o.Text), 0o644))
 	}
 	if w.load != nil {
 		errs = append(errs, w.load.record.write(filepath.Join(w.config.Report, "ledger.ndjson")))

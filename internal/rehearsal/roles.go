@@ -13,27 +13,29 @@ import (
 	"pgleap/plan"
 )
 
-// The roles of the clients. Each write comes from one of them, in turn; "" is the superuser.
+// The roles of the clients. Each write comes from one of them, in turn.
 const (
 	ownerRole    = "ledger_owner"    // owns the ledger's tables
 	appRole      = "ledger_app"      // may use them
 	stubbornRole = "ledger_stubborn" // has default_transaction_read_only = off: a database's setting does not stop it
+	superRole    = "ledger_super"    // a superuser
 )
 
-var writerRoles = []string{ownerRole, appRole, stubbornRole, ""}
+var writerRoles = []string{ownerRole, appRole, stubbornRole, superRole}
 
 // roleSettings of our clients: R-SECRET makes the server log every statement, and theirs say nothing. Only a
 // superuser may set log_statement for a role.
 var roleSettings = map[string]string{
 	ownerRole:    "alter role ledger_owner set log_statement = 'none'",
 	appRole:      "alter role ledger_app set log_statement = 'none'",
+	superRole:    "alter role ledger_super superuser; alter role ledger_super set log_statement = 'none'",
 	stubbornRole: "alter role ledger_stubborn set log_statement = 'none'; alter role ledger_stubborn set default_transaction_read_only = off",
 }
 
 // createRoles makes the clients' roles on both servers, with one password each. The statements hold
 // verifiers, so that no log can hold a password of theirs.
 func (s *Stage) createRoles(ctx context.Context) error {
-	for _, role := range []string{ownerRole, appRole, stubbornRole} {
+	for _, role := range writerRoles {
 		if err := s.createRole(ctx, role, s.Source, s.Target); err != nil {
 			return err
 		}

@@ -184,7 +184,7 @@ func (s *Stage) journal(ctx context.Context) ([]output, error) {
 	return out, nil
 }
 
-// logs returns the servers' logs, of those that are ours.
+// logs returns the logs of the servers that are ours, and the pooler's.
 func (s *Stage) logs() ([]output, error) {
 	var out []output
 	for _, server := range []Server{s.Source, s.Target} {
@@ -196,6 +196,13 @@ func (s *Stage) logs() ([]output, error) {
 			return nil, err
 		}
 		out = append(out, output{"the log of the " + string(server.Side), text})
+	}
+	if s.pooler != nil {
+		text, err := s.pooler.Log()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, output{"the log of the pooler", text})
 	}
 	return out, nil
 }

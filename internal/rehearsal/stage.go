@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"strings"
 
@@ -21,7 +22,8 @@ type Stage struct {
 	Run            plan.RunID // given to the tool with --run
 
 	config    Config
-	passwords map[string]string // of the clients' roles
+	passwords map[string]string   // of the clients' roles
+	pooler    *pgserver.PgBouncer // nil: clients go straight to the servers
 	tool      *tool
 }
 
@@ -61,11 +63,8 @@ func (s Server) admin(ctx context.Context, f func(*pg.Session) error) error {
 	return nil
 }
 
-// as returns the address for a role of ours; "" is the superuser.
+// as returns the address for a role of ours.
 func (s *Stage) as(server Server, role string) (pg.Address, error) {
-	if role == "" {
-		return server.address, nil
-	}
 	u, err := url.Parse(server.URI)
 	if err != nil {
 		return pg.Address{}, errors.New("the server's address is no URI")
@@ -83,6 +82,11 @@ func newStage(ctx context.Context, c Config) (*Stage, error) {
 	}
 	if err := s.fill(ctx); err != nil {
 		return nil, errors.Join(err, s.close(ctx))
+	}
+	if c.Pooler == PoolerPgBouncer {
+		if err := s.startPooler(ctx); err != nil {
+			return nil, errors.Join(err, s.close(ctx))
+		}
 	}
 	return s, nil
 }
@@ -106,11 +110,11 @@ func (s *Stage) servers(ctx context.Context) error {
 	if c.Source != "" {
 		s.Source.URI, s.Target.URI = c.Source, c.Target
 	} else {
-		if err := s.Source.start(ctx, c.From, c.Folder, c.Scenario, map[string]string{"log_statement": "all"}); err != nil {
+		if err := s.Source.start(ctx, c.From, c.Folder, c.Scenario, c.settings(nil)); err != nil {
 			return err
 		}
 		// Autovacuum would make statistics that R-STATS is to miss.
-		if err := s.Target.start(ctx, c.To, c.Folder, c.Scenario, map[string]string{"log_statement": "all", "autovacuum": "off"}); err != nil {
+		if err := s.Target.start(ctx, c.To, c.Folder, c.Scenario, c.settings(map[string]string{"autovacuum": "off"})); err != nil {
 			return err
 		}
 	}
@@ -121,6 +125,14 @@ func (s *Stage) servers(ctx context.Context) error {
 	}
 	s.Database = s.Source.Database
 	return nil
+}
+
+// settings are those of a server to start. Every statement is logged, so that R-SECRET can find what is in none.
+func (c Config) settings(own map[string]string) map[string]string {
+	all := map[string]string{"log_statement": "all"}
+	maps.Copy(all, own)
+	maps.Copy(all, c.Settings)
+	return all
 }
 
 // start starts a throw-away server and makes the database.
@@ -186,10 +198,14 @@ func (s *Stage) secrets() map[string]string {
 	for role, password := range s.passwords {
 		out["the password of "+role] = password
 	}
-	for _, server := range []Server{s.Source, s.Target} {
-		if u, err := url.Parse(server.URI); err == nil {
+	uris := map[string]string{"the superuser's password of the source": s.Source.URI, "the superuser's password of the target": s.Target.URI}
+	if s.pooler != nil {
+		uris["the password of the pooler's console"] = s.pooler.AdminURI()
+	}
+	for name, uri := range uris {
+		if u, err := url.Parse(uri); err == nil {
 			if password, ok := u.User.Password(); ok && password != "" {
-				out["the superuser's password of the "+string(server.Side)] = password
+				out[name] = password
 			}
 		}
 	}
@@ -199,6 +215,9 @@ func (s *Stage) secrets() map[string]string {
 // close stops what was started. It works after ctx ended.
 func (s *Stage) close(ctx context.Context) error {
 	var errs []error
+	if s.pooler != nil {
+		errs = append(errs, s.pooler.Stop(ctx))
+	}
 	for _, server := range []Server{s.Source, s.Target} {
 		if server.local != nil {
 			errs = append(errs, server.local.Stop(context.WithoutCancel(ctx)))

@@ -59,7 +59,14 @@ func standin(ctx context.Context, faults []string, verb string) error {
 		if err := standinDie(); err != nil {
 			return err
 		}
+		if has("back") {
+			return standinTurn(ctx, source, target, there, has)
+		}
 		return standinCutover(ctx, source, target, has)
+	case "rollback":
+		return standinTurn(ctx, target, source, back, has)
+	case "abort":
+		return standinAbort(ctx, source, target)
 	case "finalize":
 		return standinFinalize(ctx, source, target, has)
 	}

@@ -18,12 +18,16 @@ type Verdict struct {
 	Seed       int64         `json:"seed"`
 	Clients    int           `json:"clients"`
 	Readers    int           `json:"readers"`
-	Rate       float64       `json:"rate"` // transactions per second, open loop
+	Rate       float64       `json:"rate"`      // transactions per second, open loop
+	ReadRate   float64       `json:"read_rate"` // reads per second, open loop
+	Pooler     Pooler        `json:"pooler"`
 	Seconds    float64       `json:"seconds"`
 	Budget     Budget        `json:"budget"`
 	Phases     []Phase       `json:"phases"`
 	Estimates  []Comparison  `json:"estimates,omitempty"` // of the plan, beside what was measured
-	Switch     SwitchSummary `json:"switch"`
+	Switch     SwitchSummary `json:"switch"`              // the last one
+	Turns      *Turns        `json:"turns,omitempty"`     // when there was more than one
+	Floor      *Floor        `json:"floor,omitempty"`
 	Ledger     LedgerSummary `json:"ledger"`
 	Assertions []Assertion   `json:"assertions"`
 	Report     string        `json:"report,omitempty"` // the folder with the files
@@ -46,16 +50,19 @@ type Phase struct {
 
 // SwitchSummary is what the switch cost. Times are in milliseconds: that is their size.
 type SwitchSummary struct {
-	FenceLSN   string             `json:"fence_lsn"`
-	Parts      map[string]float64 `json:"parts"`       // as the tool measured them: lock_ms, drain_ms, …
-	HarnessMS  float64            `json:"harness_ms"`  // part of the stall that is ours: the snapshot before clients move
-	StallMS    float64            `json:"stall_ms"`    // longest time without an acknowledged write, around the switch
-	ReadsMS    float64            `json:"reads_ms"`    // the same for reads
-	Outside    Latencies          `json:"outside"`     // writes before and after
-	Inside     Latencies          `json:"inside"`      // writes that were due while the switch ran
-	ReadInside Latencies          `json:"read_inside"` // reads while the switch ran
-	Attempts   int                `json:"attempts"`    // of writes while writes were stopped
-	Killed     int                `json:"killed"`      // times that the tool died by a signal and was run again
+	Direction   string             `json:"direction"` // cutover or rollback
+	Seconds     float64            `json:"seconds"`   // that the command took, all in all
+	FenceLSN    string             `json:"fence_lsn"`
+	Parts       map[string]float64 `json:"parts"`        // as the tool measured them: lock_ms, drain_ms, …
+	HarnessMS   float64            `json:"harness_ms"`   // part of the stall that is ours: the snapshot before clients move
+	StallMS     float64            `json:"stall_ms"`     // longest time without an acknowledged write, around the switch
+	ReadsMS     float64            `json:"reads_ms"`     // the same for reads
+	Outside     Latencies          `json:"outside"`      // writes before and after
+	Inside      Latencies          `json:"inside"`       // writes that waited in the switch, of all clients
+	ReadInside  Latencies          `json:"read_inside"`  // reads that did
+	ReadOutside Latencies          `json:"read_outside"` // and before and after
+	Attempts    int                `json:"attempts"`     // of writes while writes were stopped
+	Killed      int                `json:"killed"`       // times that the tool died by a signal and was run again
 }
 
 // Latencies count from the moment a request was due, in milliseconds.
@@ -69,19 +76,22 @@ type Latencies struct {
 
 // LedgerSummary counts the clients' transactions.
 type LedgerSummary struct {
-	Acknowledged   int            `json:"acknowledged"`
-	OnSource       int            `json:"on_source"` // acknowledged by the old server
-	OnTarget       int            `json:"on_target"`
-	Found          int            `json:"found"` // acknowledged and on the target
-	Lost           int            `json:"lost"`
-	Duplicated     int            `json:"duplicated"`
-	Strange        int            `json:"strange"` // rows on the target that nobody was acknowledged, or other than acknowledged
-	Unknown        int            `json:"unknown"`
-	UnknownPresent int            `json:"unknown_present"`
-	Failed         int            `json:"failed"` // attempts that failed, all of them
-	FailedByCode   map[string]int `json:"failed_by_code,omitempty"`
-	Abandoned      int            `json:"abandoned"` // transactions still failing when the load ended
-	Reads          int            `json:"reads"`
+	Acknowledged       int            `json:"acknowledged"`
+	OnSource           int            `json:"on_source"` // acknowledged by the old server
+	OnTarget           int            `json:"on_target"`
+	Found              int            `json:"found"` // acknowledged and on the target
+	Lost               int            `json:"lost"`
+	Duplicated         int            `json:"duplicated"`
+	Strange            int            `json:"strange"` // rows on the target that nobody was acknowledged, or other than acknowledged
+	Unknown            int            `json:"unknown"`
+	UnknownPresent     int            `json:"unknown_present"`
+	Failed             int            `json:"failed"`              // attempts that failed, all of them
+	FailedPooled       int            `json:"failed_pooled"`       // attempts through a pooler that failed, or whose outcome nobody knows
+	FailedTransactions int            `json:"failed_transactions"` // with at least one such attempt
+	Twice              int            `json:"numbers_twice"`       // of sequences, handed out more than once
+	FailedByCode       map[string]int `json:"failed_by_code,omitempty"`
+	Abandoned          int            `json:"abandoned"` // transactions still failing when the load ended
+	Reads              int            `json:"reads"`
 }
 
 // Passed tells whether every assertion holds. A verdict without any has not passed.
@@ -119,7 +129,7 @@ func (v Verdict) WriteJSON(w io.Writer) error {
 // WriteText writes the verdict for people.
 func (v Verdict) WriteText(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "pgleap rehearse  %s → %s   %s   seed %d   %d clients, %g tx/s open loop\n", v.From, v.To, v.Scenario, v.Seed, v.Clients, v.Rate)
+	fmt.Fprintf(&b, "pgleap rehearse  %s → %s   %s   seed %d   %d clients, %g tx/s open loop%s\n", v.From, v.To, v.Scenario, v.Seed, v.Clients, v.Rate, v.around())
 	for _, p := range v.Phases {
 		fmt.Fprintf(&b, "%-11s%-52s %8.1f s\n", p.Name, p.Detail, p.Seconds)
 	}
@@ -132,7 +142,11 @@ func (v Verdict) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "%-11swrites stalled %.0f ms (budget %s; %.0f ms of it the harness's snapshot)   reads %.0f ms\n", "",
 			s.StallMS, v.Budget.WriteStall, s.HarnessMS, s.ReadsMS)
 		fmt.Fprintf(&b, "%-11swrites   outside %s\n%-11s         inside  %s\n", "", s.Outside, "", s.Inside)
+		if v.Pooler == PoolerPgBouncer {
+			fmt.Fprintf(&b, "%-11sreads    outside %s\n%-11s         inside  %s\n", "", s.ReadOutside, "", s.ReadInside)
+		}
 	}
+	v.writeTurns(&b)
 	fmt.Fprintf(&b, "%-11s%d acknowledged (%d old, %d new)  %d found  %d lost  %d duplicated  %d failed  %d unknown → %d present\n",
 		"ledger", l.Acknowledged, l.OnSource, l.OnTarget, l.Found, l.Lost, l.Duplicated, l.Failed, l.Unknown, l.UnknownPresent)
 	held := 0
@@ -161,7 +175,10 @@ func (l Latencies) String() string {
 }
 
 // partOrder is the order in which the parts of a switch happen.
-var partOrder = []string{"lock_ms", "marker_ms", "drain_ms", "sequences_ms", "triggers_ms", "commit_ms", "stall_ms"}
+var partOrder = []string{
+	"pause_ms", "restrict_ms", "lag_ms", "lock_ms", "marker_ms", "drain_ms", "sequences_ms", "triggers_ms", "commit_ms",
+	"reverse_ms", "drop_ms", "pooler_ms", "reroute_ms", "resume_ms", "script_ms", "stall_ms",
+}
 
 func parts(m map[string]float64) string {
 	var out []string

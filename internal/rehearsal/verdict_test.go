@@ -16,15 +16,21 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // sample is a verdict with everything in it.
 func sample() Verdict {
 	return Verdict{
-		From: "13.23", To: "18.4", Scenario: "shop", Seed: 42, Clients: 16, Readers: 2, Rate: 500, Seconds: 61.25,
+		From: "13.23", To: "18.4", Scenario: "shop", Seed: 42, Clients: 16, Readers: 2, Rate: 500, ReadRate: 1000, Pooler: PoolerPgBouncer, Seconds: 61.25,
 		Budget: Budget{WriteStall: time.Second}, Report: "out",
 		Phases: []Phase{{"check", "16 checks: 2 warn, 0 block", 0.3}, {"sync", "2044 transactions acknowledged meanwhile", 10.6}, {"cutover", "old server stopped at 0/5A3C9D8", 0.4}},
 		Estimates: []Comparison{
 			{ComparesCopy, "seconds", 12, 10, "1 GB at 91 MB/s"}, {ComparesIndex, "seconds", 0.75, 1.5, ""}, {ComparesWAL, "bytes", 0, 22 << 20, "not known"},
 		},
 		Switch: SwitchSummary{
+			Direction: there, Seconds: 0.4, ReadOutside: Latencies{2000, 1, 2, 3, 4},
 			FenceLSN: "0/5A3C9D8", Parts: map[string]float64{"lock_ms": 1.5, "drain_ms": 4, "stall_ms": 12.5}, HarnessMS: 1.2,
 			StallMS: 17, ReadsMS: 11, Attempts: 6, Outside: Latencies{9000, 1.2, 3, 9, 40}, Inside: Latencies{8, 6, 14, 16, 16.5}, ReadInside: Latencies{1, 2, 2, 2, 2},
+		},
+		Floor: &Floor{Pause: Spread{20, 12, 19}, Script: Spread{20, 8, 11}, Hand: Spread{20, 19, 31}},
+		Turns: &Turns{
+			Cutover:  Direction{Stall: Spread{2, 25, 30}, Reads: Spread{2, 24, 29}, Slowest: Spread{2, 31, 33}, Parts: map[string]Spread{"pause_ms": {2, 9, 10}, "stall_ms": {2, 20, 26}}, Times: 1.25},
+			Rollback: Direction{Stall: Spread{1, 40, 40}, Reads: Spread{1, 41, 41}, Slowest: Spread{1, 44, 44}, Parts: map[string]Spread{"stall_ms": {1, 33, 33}}, Times: 2},
 		},
 		Ledger: LedgerSummary{
 			Acknowledged: 10000, OnSource: 6000, OnTarget: 4000, Found: 9999, Lost: 1, Failed: 4, FailedByCode: map[string]int{"25006": 4},

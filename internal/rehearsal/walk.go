@@ -3,6 +3,7 @@ package rehearsal
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,17 +20,16 @@ type walk struct {
 	load     *load
 	loadCtx  context.Context // outlives a step: the load's own
 	before   before
-	oracle   *oracle
-	snapshot *snapshot
-	released *plan.Event
+	oracles  map[plan.Side]*oracle
+	snapshot *snapshot // of a single switch without a pooler
+	turns    []*turn
+	floors   []floor
 
 	// On the load's clock.
-	ready   time.Duration // sync was done
-	cutover time.Duration // the command began
-	stopped time.Duration // writes stood still from here …
-	flipped time.Duration // … to here
-	ended   time.Duration // the last arrival
+	ready time.Duration // sync was done
+	ended time.Duration // the last arrival
 
+	killed  int      // times that a command but for the switch's died by a signal and was run again
 	seen    []string // secrets, where they should not be
 	samples int
 	journal []output
@@ -57,7 +57,7 @@ func (w *walk) run(ctx context.Context) error {
 	defer func() { stop(); w.load.end() }()
 	w.load.begin(w.loadCtx)
 
-	for _, step := range []func(context.Context) error{w.plan, w.sync, w.switchOver, w.settle, w.finalize} {
+	for _, step := range []func(context.Context) error{w.plan, w.sync, w.measureFloors, w.trips, w.settle, w.finish} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -71,9 +71,31 @@ func (w *walk) cleanUp(ctx context.Context) {
 	if w.snapshot != nil {
 		w.snapshot.close()
 	}
-	if w.oracle != nil {
-		_ = w.oracle.drop(context.WithoutCancel(ctx), w.stage.Source) // after the error that is told already
+	_ = w.dropOracles(context.WithoutCancel(ctx)) // after the error that is told already
+}
+
+func (w *walk) dropOracles(ctx context.Context) error {
+	var errs []error
+	for _, server := range []Server{w.stage.Source, w.stage.Target} {
+		if o := w.oracles[server.Side]; o != nil {
+			errs = append(errs, o.drop(ctx, server))
+			delete(w.oracles, server.Side)
+		}
 	}
+	return errors.Join(errs...)
+}
+
+// makeOracles makes one for each server that is to be left.
+func (w *walk) makeOracles(ctx context.Context) error {
+	w.oracles = map[plan.Side]*oracle{}
+	for _, server := range []Server{w.stage.Source, w.stage.Target}[:min(2, w.config.turns())] {
+		o, err := newOracle(ctx, server)
+		if err != nil {
+			return err
+		}
+		w.oracles[server.Side] = o
+	}
+	return nil
 }
 
 // addresses go to the tool in its environment.
@@ -86,7 +108,11 @@ func (w *walk) addresses(context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.stage.tool.env = append([]string{"PGLEAP_SOURCE=" + source, "PGLEAP_TARGET=" + target}, w.stage.tool.env...)
+	env := []string{"PGLEAP_SOURCE=" + source, "PGLEAP_TARGET=" + target}
+	if w.stage.pooler != nil {
+		env = append(env, "PGLEAP_PGBOUNCER="+w.stage.pooler.AdminURI())
+	}
+	w.stage.tool.env = append(env, w.stage.tool.env...)
 	return nil
 }
 
@@ -178,8 +204,12 @@ func (w *walk) sync(ctx context.Context) error {
 	defer session.Close()
 	secrets := w.stage.watchSecrets(ctx, 5*time.Millisecond)
 	watch := &stopwatch{source: session}
-	_, killed, err := w.stage.must(ctx, watch.event(ctx), w.with("sync", "--json")...)
-	w.verdict.Switch.Killed += killed
+	args := w.with("sync", "--json")
+	if w.config.Fence != "" {
+		args = append(args, "--fence", w.config.Fence)
+	}
+	_, killed, err := w.stage.must(ctx, watch.event(ctx), args...)
+	w.killed += killed
 	if err := w.endSecrets(secrets, err); err != nil {
 		return err
 	}
@@ -190,7 +220,7 @@ func (w *walk) sync(ctx context.Context) error {
 		w.compare(watch)
 	}
 	w.phase("sync", start, fmt.Sprintf("%d transactions acknowledged meanwhile", w.load.count()))
-	if w.oracle, err = newOracle(ctx, w.stage.Source); err != nil {
+	if err := w.makeOracles(ctx); err != nil {
 		return err
 	}
 	if err := w.load.standby(ctx); err != nil {
@@ -226,27 +256,32 @@ func (w *walk) settle(ctx context.Context) error {
 	if err := w.judge(ctx); err != nil {
 		return err
 	}
-	w.snapshot.close()
-	err := w.oracle.drop(ctx, w.stage.Source)
-	if err != nil {
+	if w.snapshot != nil {
+		w.snapshot.close()
+	}
+	if err := w.dropOracles(ctx); err != nil {
 		return err
 	}
-	w.oracle = nil
+	var err error
 	w.journal, err = w.stage.journal(ctx)
 	return err
 }
 
-func (w *walk) finalize(ctx context.Context) error {
+// finish takes away what the run left: everything is over on the new server, or on the old one.
+func (w *walk) finish(ctx context.Context) error {
 	if w.config.SkipFinalize {
 		return nil
 	}
-	start := time.Now()
-	_, killed, err := w.stage.must(ctx, nil, "finalize", "--json", "--confirm", w.stage.Database)
-	w.verdict.Switch.Killed += killed
+	start, verb, args := time.Now(), "finalize", []string{"--json", "--confirm", w.stage.Database}
+	if w.last().Direction == back {
+		verb, args = "abort", []string{"--json"}
+	}
+	_, killed, err := w.stage.must(ctx, nil, append([]string{verb}, args...)...)
+	w.killed += killed
 	if err != nil {
 		return err
 	}
-	w.phase("finalize", start, "")
+	w.phase(verb, start, "")
 	return nil
 }
 

@@ -19,16 +19,17 @@ type writer struct {
 	id     int
 	n      int64
 	random *rand.Rand
-	// straggler: the first transaction after the flip still goes to the old server, as that of a client that
+	// straggler: the first transaction after each flip still goes to the old server, as that of a client that
 	// has not noticed. It must be refused.
 	straggler bool
-	straggled bool
+	straggled int // after how many flips it did
 }
 
 func newWriter(l *load, id int) *writer {
 	w := &writer{id: id, random: rand.New(rand.NewPCG(uint64(l.config.Seed), uint64(id)))}
 	w.load, w.role = l, writerRoles[id%len(writerRoles)]
-	w.straggler = id < len(writerRoles) // one of each role
+	w.pooled = l.config.Pooler != PoolerNone && (id < l.config.Clients || id >= l.config.Clients+l.config.Direct)
+	w.straggler = !w.pooled && (id < len(writerRoles) || l.config.Pooler != PoolerNone) // one of each role
 	return w
 }
 
@@ -45,12 +46,15 @@ func (w *writer) serve(ctx context.Context, due time.Duration) error {
 	w.n++
 	ops := pick(w.random, w.n)
 	early := w.load.config.Margin > 0 && w.random.IntN(10) == 0
+	// Through the pooler most commit in the same round trip, as a pooler is there for many short transactions.
+	// Some stay open in between everywhere: PAUSE and the fence must wait for them.
+	apart := !w.pooled || w.random.IntN(8) == 0
 	for {
 		if err := w.reach(ctx); err != nil {
 			return err
 		}
-		a := attempt{Client: w.id, N: w.n, Due: due, Side: w.on.Side, Version: w.on.Version, ops: ops}
-		w.try(ctx, &a, early)
+		a := attempt{Client: w.id, N: w.n, Due: due, Side: w.on.Side, Version: w.on.Version, Direct: !w.pooled, ops: ops}
+		w.try(ctx, &a, early, apart)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -68,8 +72,8 @@ func (w *writer) serve(ctx context.Context, due time.Duration) error {
 // reach connects to where this client thinks it has to write. A server that cannot be reached is a failed
 // attempt of its own kind: it is tried again for as long as the load goes on.
 func (w *writer) reach(ctx context.Context) error {
-	if w.straggler && !w.straggled && !w.load.endpoint.when().IsZero() && w.session.Alive() {
-		w.straggled = true
+	if _, flips := w.load.endpoint.server(); w.straggler && w.straggled < flips && w.session != nil && w.session.Alive() {
+		w.straggled = flips
 		return nil
 	}
 	for {
@@ -81,8 +85,9 @@ func (w *writer) reach(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		to, _ := w.load.endpoint.server()
 		w.load.record.add(attempt{
-			Client: w.id, N: w.n, Outcome: failed, Side: w.load.endpoint.server().Side,
+			Client: w.id, N: w.n, Outcome: failed, Side: to.Side, Direct: !w.pooled,
 			Due: start, Start: start, End: w.load.record.now(), Code: code(err), Message: err.Error(),
 		})
 		if w.given() {
@@ -92,35 +97,55 @@ func (w *writer) reach(ctx context.Context) error {
 	}
 }
 
-// try makes one attempt: everything but the commit in one round trip, the commit in a second, so that it is
-// known whether the connection died before or during it.
-func (w *writer) try(ctx context.Context, a *attempt, early bool) {
+// try makes one attempt: all in one round trip, or the commit in a second one, so that it is known whether the
+// connection died before or during it.
+func (w *writer) try(ctx context.Context, a *attempt, early, apart bool) {
 	a.Start = w.load.record.now()
 	defer func() { a.End = w.load.record.now() }()
-	rows, err := w.session.Script(ctx, w.script(a, early))
+	sql := w.script(a, early)
+	if !apart {
+		sql += "; commit"
+	}
+	rows, err := w.session.Script(ctx, sql)
 	if early && len(rows) > 0 {
 		a.Early, _ = strconv.ParseInt(rows[0][0], 10, 64)
 		rows = rows[1:]
 	}
-	if err == nil && (len(rows) != 1 || len(rows[0]) != 2) {
+	if err == nil && (len(rows) != 1 || len(rows[0]) != 3) {
 		err = fmt.Errorf("the insert returned %v", rows)
 	}
 	if err != nil {
-		a.Outcome, a.Code, a.Message = failed, code(err), pg.Message(err)
-		w.session.Rollback()
+		a.fail(err, apart || w.refused(err))
+		_ = w.session.Rollback() // a connection that is lost is seen at the next attempt
 		return
 	}
 	a.ID, _ = strconv.ParseInt(rows[0][0], 10, 64)
 	a.Ticket, _ = strconv.ParseInt(rows[0][1], 10, 64)
-	if _, err := w.session.Script(ctx, "commit"); err != nil {
-		a.Outcome, a.Code, a.Message = unknown, code(err), pg.Message(err)
-		if pg.Code(err) != "" && w.session.Alive() {
-			a.Outcome = failed // the server itself said that it rolled back
+	w.answered(rows[0][2])
+	a.Side, a.Version = w.on.Side, w.on.Version
+	if apart {
+		if _, err := w.session.Script(ctx, "commit"); err != nil {
+			a.fail(err, w.refused(err))
+			return
 		}
-		return
 	}
 	a.Outcome = acknowledged
 }
+
+// refused tells whether the server itself said that it rolled back.
+func (w *writer) refused(err error) bool { return pg.Code(err) != "" && w.session.Alive() }
+
+// fail keeps the error of an attempt whose transaction is rolled back for sure, or whose outcome nobody knows.
+func (a *attempt) fail(err error, sure bool) {
+	a.Outcome, a.Code, a.Message = unknown, code(err), pg.Message(err)
+	if sure {
+		a.Outcome = failed
+	}
+}
+
+// ownRow inserts the ledger's own row of a transaction, and asks which server answers: behind a pooler nothing else
+// tells.
+const ownRow = `insert into ledger.entry (client, n, payload, ticket) values (%d, %d, '%s', nextval('ledger.ticket')) returning id, ticket, ` + whoAnswers
 
 func (w *writer) script(a *attempt, early bool) string {
 	var b strings.Builder
@@ -128,8 +153,7 @@ func (w *writer) script(a *attempt, early bool) string {
 	if early { // handed out although the insert may be refused: what --sequence-margin is for
 		b.WriteString("select nextval('ledger.ticket'); ")
 	}
-	fmt.Fprintf(&b, "insert into ledger.entry (client, n, payload, ticket) values (%d, %d, '%s', nextval('ledger.ticket')) returning id, ticket",
-		w.id, a.N, payload(w.id, a.N))
+	fmt.Fprintf(&b, ownRow, w.id, a.N, payload(w.id, a.N))
 	for _, o := range a.ops {
 		b.WriteString("; ")
 		b.WriteString(o.sql(w.id))
@@ -150,14 +174,11 @@ func (w *writer) back(a attempt) {
 	w.wait(moment)
 }
 
-// wait waits for the flip, if that is still to come, but no longer than d.
+// wait waits for the next flip, if this client is not behind the last one already, but no longer than d.
 func (w *writer) wait(d time.Duration) {
-	flipped := w.load.endpoint.flipped
-	if !w.load.endpoint.when().IsZero() {
-		flipped = nil
-		if w.on.Side != w.load.stage.Target.Side {
-			return
-		}
+	flipped := w.load.endpoint.next()
+	if to, flips := w.load.endpoint.server(); !w.pooled && flips > 0 && w.on.Side != to.Side {
+		return
 	}
 	select {
 	case <-flipped:
@@ -184,42 +205,4 @@ func code(err error) string {
 		return ""
 	}
 	return "08006"
-}
-
-// reader is a client that looks whether acknowledged rows are there.
-type reader struct {
-	client
-	random *rand.Rand
-}
-
-func newReader(l *load, id int) *reader {
-	r := &reader{random: rand.New(rand.NewPCG(uint64(l.config.Seed), uint64(1000+id)))}
-	r.load, r.role = l, appRole
-	return r
-}
-
-func (r *reader) serve(ctx context.Context, due time.Duration) error {
-	k, ok := r.load.record.someAcked(r.random.IntN)
-	if !ok {
-		return nil
-	}
-	x := read{Due: due, Start: r.load.record.now()}
-	err := r.connect(ctx)
-	if err == nil {
-		x.Side = r.on.Side
-		var rows [][]string
-		rows, err = r.session.Script(ctx, fmt.Sprintf("select 1 from ledger.entry where client = %d and n = %d", k.client, k.n))
-		if err == nil && len(rows) != 1 {
-			x.Unseen = fmt.Sprintf("client %d, number %d: %d times", k.client, k.n, len(rows))
-		}
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err != nil {
-		x.Err = pg.Message(err)
-	}
-	x.End = r.load.record.now()
-	r.load.record.addRead(x)
-	return nil
 }

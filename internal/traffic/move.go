@@ -111,7 +111,7 @@ func (t *Traffic) Move(ctx context.Context) error {
 
 // turn points every pooler at a side: file or hook, then RELOAD.
 func (t *Traffic) turn(ctx context.Context, side plan.Side, hook bool) error {
-	if err := t.each(func(n *node) error { return n.change(side) }); err != nil {
+	if err := t.each(func(n *node) error { return n.install(side) }); err != nil {
 		return err
 	}
 	if hook {
@@ -166,7 +166,9 @@ func (t *Traffic) Release(ctx context.Context) error {
 	if err := t.resume(ctx); err != nil {
 		return err
 	}
-	return t.done()
+	t.done()
+	t.released = true
+	return nil
 }
 
 // resume lets the clients go on where every pooler points now.
@@ -209,7 +211,8 @@ func (t *Traffic) Back(ctx context.Context) error {
 	if err := t.each(func(n *node) error { return t.giveBack(limited, n, hook) }); err != nil {
 		return err
 	}
-	return t.done()
+	t.done()
+	return nil
 }
 
 // mustUndoHook tells whether the hook has moved clients: begun counts, and so does what an attempt that was killed
@@ -252,6 +255,7 @@ func (t *Traffic) giveBack(ctx context.Context, n *node, changed bool) error {
 }
 
 func (t *Traffic) giveBackOnce(ctx context.Context, n *node, changed bool) error {
+	n.unstage()
 	if n.file != nil {
 		_, remembered, err := n.file.Remembered(n.entry.Name)
 		if err == nil && (remembered || t.Direction == Rollback) {
@@ -281,12 +285,10 @@ func (t *Traffic) giveBackOnce(ctx context.Context, n *node, changed bool) error
 }
 
 // done tells the watchdog that there is nothing left for it.
-func (t *Traffic) done() error {
-	if t.dog == nil {
-		return nil
+func (t *Traffic) done() {
+	if t.dog != nil {
+		_ = t.dog.tell(word{Word: wordDone}) // one that is gone has nothing left to do, too
 	}
-	_ = t.dog.tell(word{Word: wordDone}) // one that is gone has nothing left to do, too
-	return nil
 }
 
 // call is what a hook is told when the clients are to go to a side.

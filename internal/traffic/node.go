@@ -18,6 +18,8 @@ type node struct {
 	file  *pooler.File                // nil where a hook does the change
 	at    map[plan.Side]pooler.Values // where it reaches each side
 	err   error                       // why it cannot be used
+
+	staged *pooler.Staged // the new file, made before anybody waits; nil where nothing is staged
 }
 
 func (t *Traffic) open(ctx context.Context, p Pooler) *node {
@@ -102,6 +104,41 @@ func points(has, want pooler.Values) bool { return has == want }
 func (n *node) pointsAt(ctx context.Context, want pooler.Values) (bool, error) {
 	e, err := n.Entry(ctx, n.entry.Name)
 	return err == nil && points(e.Values(), want), err
+}
+
+// stage makes the new file beside the old one: writing it takes longer than putting it in its place.
+func (n *node) stage(side plan.Side) (err error) {
+	if n.file == nil {
+		return nil
+	}
+	want := n.at[side]
+	if side == plan.Source {
+		was, remembered, err := n.file.Remembered(n.entry.Name)
+		if err != nil || !remembered { // to stage is to remember, and what the file has now is no way back
+			return err
+		}
+		want = was
+	}
+	n.staged, err = n.file.Stage(n.entry.Name, want)
+	return err
+}
+
+// unstage takes stage back.
+func (n *node) unstage() {
+	if n.staged != nil {
+		n.staged.Discard()
+		n.staged = nil
+	}
+}
+
+// install puts what was staged in its place, or makes the change now.
+func (n *node) install(side plan.Side) error {
+	if n.staged == nil {
+		return n.change(side)
+	}
+	err := n.staged.Install()
+	n.staged = nil
+	return err
 }
 
 // change edits the file so that the entry points at a side. The old server's values are remembered beside the file

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -43,7 +44,8 @@ type Config struct {
 	Budget             time.Duration
 	PauseTimeout       time.Duration // of PAUSE on all of them; 0 is half of the budget
 	Hooks              hooks.Set
-	LogFolder          string // where a watchdog that had to act leaves its log
+	LogFolder          string   // where a watchdog that had to act leaves its log
+	Terminal           *os.File // where it also writes; never a pipe, which would not end before the watchdog does
 	Emit               func(plan.Event)
 	Point              func(name string)
 }
@@ -55,6 +57,7 @@ type Traffic struct {
 	look  *pg.Source // on the side that is left: what those do for whom PAUSE waits
 
 	mu       sync.Mutex
+	released bool
 	armed    bool // the hook before-switch was begun
 	rerouted bool // the hook was called for the side that takes over, whether or not it came to an end
 	dog      *watchdog
@@ -83,7 +86,11 @@ func (t *Traffic) Close() {
 	if t.dog != nil {
 		t.dog.close()
 	}
+	if t.released && t.toward() == plan.Source { // what was remembered for the way back has served
+		_ = t.each(func(n *node) error { return n.change(plan.Source) })
+	}
 	for _, n := range t.nodes {
+		n.unstage()
 		if n.Node != nil {
 			n.Close()
 		}

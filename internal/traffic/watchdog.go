@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/term"
-
 	"pgleap/internal/hooks"
 	"pgleap/internal/pg"
 	"pgleap/internal/pooler"
@@ -136,6 +134,9 @@ func (t *Traffic) Arm(ctx context.Context, rest Rest) error {
 			return err
 		}
 	}
+	if err := t.each(func(n *node) error { return n.stage(t.toward()) }); err != nil {
+		return err
+	}
 	if t.dog, err = t.startWatchdog(ctx, rest); err != nil {
 		return fmt.Errorf("start the watchdog: %w", err)
 	}
@@ -160,8 +161,8 @@ func (t *Traffic) startWatchdog(ctx context.Context, rest Rest) (*watchdog, erro
 	cmd := exec.Command(program, "watchdog")
 	cmd.Env = hooks.Environment()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if term.IsTerminal(int(os.Stderr.Fd())) { // a pipe would not end before the watchdog does
-		cmd.Stderr = os.Stderr
+	if t.Terminal != nil {
+		cmd.Stderr = t.Terminal
 	}
 	in, err := cmd.StdinPipe()
 	if err != nil {

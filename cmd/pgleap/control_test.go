@@ -400,3 +400,32 @@ func TestRollbackControl(t *testing.T) {
 	}
 	u.source.is("long", "select name from customers where id = 1")
 }
+
+// TestControlThroughPoolers: a rehearsal gives the poolers back, who goes past them is told, and what their clients saw
+// is in the report.
+func TestControlThroughPoolers(t *testing.T) {
+	s := startServers(t, 14, 18)
+	p := pooledUpgrade(t, s, 2)
+	load := p.startLoad()
+	past := p.application(p.sourceURI)
+	log := filepath.Join(t.TempDir(), "hooks")
+	o := p.switchOver(nil, p.cutoverArgs(p.byFile(), "--rehearse", "--on-before-switch", "echo before >> "+log, "--on-abort", `echo "abort $PGLEAP_MESSAGE" >> `+log)...).wait().exits(exitOK)
+	o.says("Writes stood still for", "direct-clients: 1 session of postgres (shop_web) from 127.0.0.1 on the old server, past the poolers")
+	if strings.Contains(o.stdout, "of web (") {
+		t.Errorf("connections of the poolers are called direct:\n%s", o)
+	}
+	load.served()
+	p.mustBeAt(s.source)
+	if text, err := os.ReadFile(log); err != nil || string(text) != "before\nabort it was a rehearsal: everything is given back\n" {
+		t.Errorf("hooks: %q, %v", text, err)
+	}
+	past.session.Close()
+	p.switchOver(nil, p.cutoverArgs(p.byFile())...).wait().exits(exitOK)
+	load.served()
+	p.mustBeAt(s.target)
+	load.judge(p.target)
+	r := p.lastReport()
+	if r.Clients == nil || len(r.Clients.Poolers) != 2 || r.Clients.Poolers[0].Figures["queries"] < 0 || r.Clients.Poolers[0].Figures["clients_active"]+r.Clients.Poolers[0].Figures["clients_waiting"] != 3 || r.Switch.HoldMS <= 0 {
+		t.Errorf("the report: %s", mustJSON(r))
+	}
+}

@@ -164,6 +164,7 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		return err
 	}
 	defer moving.Close()
+	r.moving = moving
 	w := &cutover.Switch{}
 	gate := func(ctx context.Context) error {
 		definitions, err := r.throughGate(ctx, moving)
@@ -215,6 +216,7 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 			if err := r.quiet(ctx); err != nil {
 				return err
 			}
+			r.saw = moving.Saw(ctx)
 			return r.advanceAgain(ctx, back)
 		},
 		Sequences: func(source *pg.Source, target *pg.Target) cutover.Sequences {
@@ -238,6 +240,9 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	}
 	r.switched = result
 	if r.Control.Rehearse { // nothing is left of it, and whoever asks what became of the attempt must know
+		if moving.Armed() {
+			moving.Tell(context.WithoutCancel(ctx), hooks.OnAbort, hooks.Call{"PGLEAP_MESSAGE": "it was a rehearsal: everything is given back"})
+		}
 		return r.journal.Record(context.WithoutCancel(ctx), journal.Undone, stage.ID, "", map[string]string{"cause": "it was a rehearsal"})
 	}
 	if exists(r.Control.PanicFile) {

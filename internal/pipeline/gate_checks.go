@@ -15,7 +15,11 @@ import (
 
 // judgeGate refuses what CheckGate blocks, and tells what it warns of.
 func (r *run) judgeGate(ctx context.Context) error {
-	g, err := catalog.Gate(ctx, r.source, r.target, r.sel, r.pooledPIDs(ctx))
+	pooled, err := r.pooledPIDs(ctx)
+	if err != nil {
+		return err
+	}
+	g, err := catalog.Gate(ctx, r.source, r.target, r.sel, pooled)
 	if err != nil {
 		return err
 	}

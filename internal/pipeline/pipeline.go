@@ -10,6 +10,8 @@ import (
 	"pgleap/cutover"
 	"pgleap/internal/journal"
 	"pgleap/internal/pg"
+	"pgleap/internal/pooler"
+	"pgleap/internal/traffic"
 	"pgleap/plan"
 )
 
@@ -111,6 +113,8 @@ type run struct {
 	definitions string         // of the source, as the switch found them
 	control     *control       // of the switch that is being made
 	reporter    *reporter
+	moving      *traffic.Traffic        // of the switch that is being made
+	saw         map[string]pooler.Stats // what the poolers' clients had seen before it
 }
 
 // open connects to both sides and takes the run lock on each.

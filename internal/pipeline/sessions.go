@@ -39,8 +39,14 @@ type PoolerReport struct {
 // whatever fails here is told, and stops nothing.
 func (r *run) tellSessions(ctx context.Context, left *pg.Session) (ClientsReport, error) {
 	var c ClientsReport
-	var err error
-	if c.Sessions, err = catalog.Clients(ctx, left, r.pooledPIDs(ctx)); err != nil {
+	if r.pooled() {
+		c.Poolers = r.poolersSaw(ctx, r.saw)
+	}
+	pooled, err := r.pooledPIDs(ctx)
+	if err != nil {
+		return c, err
+	}
+	if c.Sessions, err = catalog.Clients(ctx, left, pooled); err != nil {
 		return c, err
 	}
 	if r.pooled() || r.Control.Sessions != SessionsTerminate {

@@ -37,7 +37,33 @@ func (noBack) Advance(context.Context) error { return nil }
 func (noBack) Undo(context.Context) error    { return nil }
 
 // pooledPIDs are the server processes, on the side that is left, of the poolers' connections; nil: there is no pooler.
-func (r *run) pooledPIDs(context.Context) []int32 { return nil }
+func (r *run) pooledPIDs(ctx context.Context) ([]int32, error) {
+	if !r.pooled() || r.moving == nil {
+		return nil, nil
+	}
+	return r.moving.Processes(ctx)
+}
+
+// poolersSaw is what the clients of the poolers have seen since an earlier look.
+func (r *run) poolersSaw(ctx context.Context, since map[string]pooler.Stats) []PoolerReport {
+	var out []PoolerReport
+	now := r.moving.Saw(ctx)
+	for _, node := range r.moving.Nodes() {
+		before, ok := since[node]
+		after, answers := now[node]
+		if !ok || !answers {
+			continue
+		}
+		s := after.Since(before)
+		out = append(out, PoolerReport{Name: "PgBouncer " + node, Figures: map[string]float64{
+			"transactions": float64(s.Transactions), "queries": float64(s.Queries), "waited_ms_of_all_clients": milliseconds(s.Waited),
+			"clients_active": float64(s.Active), "clients_waiting": float64(s.Waiting),
+		}})
+	}
+	return out
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func (r *run) prove(context.Context) []cutover.Refusal { return nil }
 

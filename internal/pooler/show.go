@@ -121,6 +121,22 @@ func (n *Node) Stragglers(ctx context.Context, db string) ([]Straggler, error) {
 	return found, nil
 }
 
+// Processes returns the server processes of the entry's connections: on the server they are the pooler's, not somebody
+// who goes past it.
+func (n *Node) Processes(ctx context.Context, db string) ([]int32, error) {
+	servers, err := n.command(ctx, "show servers")
+	if err != nil {
+		return nil, err
+	}
+	var pids []int32
+	for _, row := range servers {
+		if pid := number(row["remote_pid"]); row["database"] == db && pid > 0 {
+			pids = append(pids, int32(pid))
+		}
+	}
+	return pids, nil
+}
+
 // Stats are what clients of an entry have seen since PgBouncer's start, and what they see now.
 type Stats struct {
 	Transactions, Queries int64

@@ -69,7 +69,7 @@ type Status struct {
 	RollingBack bool `json:"rolling_back,omitempty"` // a rollback is past its point of no return and not finished
 	RolledBack  bool `json:"rolled_back,omitempty"`  // the source takes the writes again, and the target follows it
 
-	Problems []Problem           `json:"problems"`
+	Problems []Problem `json:"problems"`
 }
 
 // Next says what the operator would do now.

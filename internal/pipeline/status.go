@@ -66,6 +66,7 @@ type Status struct {
 	Fenced   bool                `json:"source_fenced"`
 	Aborting bool                `json:"aborting,omitempty"` // an abort was begun and not finished
 
+	WayBack     bool `json:"way_back"`               // the plan has one
 	RollingBack bool `json:"rolling_back,omitempty"` // a rollback is past its point of no return and not finished
 	RolledBack  bool `json:"rolled_back,omitempty"`  // the source takes the writes again, and the target follows it
 
@@ -90,6 +91,9 @@ func (s Status) Next() string {
 	case s.Fenced && state[plan.StageTeardown] != "done":
 		return "pgleap cutover (goes on behind the fence)"
 	case state[plan.StageTeardown] == "done":
+		if s.WayBack {
+			return "pgleap finalize, when nobody needs the old server any more; until then pgleap rollback goes back to it"
+		}
 		return "pgleap finalize, when nobody needs the old server any more"
 	case state[plan.StageFinish] == "done":
 		return "pgleap cutover"
@@ -204,6 +208,7 @@ func (r *run) countDone(ctx context.Context, stage plan.Stage, recorded map[plan
 
 // tripState tells how far a rollback is.
 func (r *run) tripState(ctx context.Context, st *Status) (err error) {
+	st.WayBack = r.plan.HasWayBack()
 	if st.RollingBack, err = r.rollingBack(ctx); err != nil {
 		return err
 	}

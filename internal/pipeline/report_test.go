@@ -37,7 +37,7 @@ func sampleReport() Report {
 				{Role: "evil|pipe", How: "as it is", Tried: "delete from t", Answer: "DELETE 0"},
 			},
 		},
-		Timeline: []Moment{{At: at.Add(80 * time.Second), MS: -120.5, What: momentWords["switch.prepared"]}, {At: at.Add(81 * time.Second), What: momentWords["switch.held"]}, {At: at.Add(81*time.Second + 46*time.Millisecond), MS: 46, What: momentWords["switch.committed"]}},
+		Timeline: []Moment{{At: at.Add(80 * time.Second), MS: -120.5, What: momentWords["prepared"]}, {At: at.Add(81 * time.Second), What: momentWords["held"]}, {At: at.Add(81*time.Second + 46*time.Millisecond), MS: 46, What: momentWords["committed"]}},
 		Applied:  &Applied{LatestEndLSN: "16/B374D900"},
 		Clients: &ClientsReport{
 			Sessions: []plan.Clients{{User: "app_rw", Application: "shop`web", Address: "10.0.0.7", Sessions: 9}, {User: "cron", Sessions: 1}}, Terminated: 10, Refused: &refused,

@@ -35,7 +35,7 @@ func (w *Switch) boundFence(ctx context.Context, s *sessions) error {
 // undo takes an attempt back, and claims that the source is writable only when the source has said so.
 func (w *Switch) undo(ctx context.Context, s *sessions, cause error, started time.Time) error {
 	if err := w.takeBack(ctx, s); err != nil {
-		return fmt.Errorf("%w; cause: %w", err, cause)
+		return fmt.Errorf("%w; cause: %v", err, cause) //nolint:errorlint // the cause's kind is not what has happened
 	}
 	return w.undone(ctx, cause, time.Since(started))
 }

@@ -62,5 +62,8 @@ var knownHazards = []KnownHazard{
 	{"Rows of extensions' tables are neither dumped nor replicated", "definitions", []string{"extension-data"}, ""},
 	{"Binary COPY between majors differs in silence for some types", "copy", nil, "never used: PostgreSQL's own copy sends text"},
 	{"ctid ranges, split tables, exported snapshots of a copy by hand", "copy", nil, "out of scope: rows are copied by PostgreSQL's own workers"},
-	{"What the older server cannot take back", "copy", nil, "out of scope: there is no way back after the release in this version; until then pgleap abort leaves the source as it was"},
+	{"The older server cannot be followed back to: slots, workers, rights, its way to the new one", "way back", []string{"reverse-ready"}, "--no-way-back does without; pgleap status says at any time whether pgleap rollback is possible"},
+	{"Values and definitions that the older server does not take, written on the new one, stop the way back", "way back", []string{"reverse-values"}, "pgleap status names what differs; pgleap rollback is refused, and nothing is lost"},
+	{"TRUNCATE does not come back to a 10", "way back", []string{"reverse-values"}, "the new server's files are remembered, and pgleap rollback is refused once a table has another one"},
+	{"One of the two servers is gone for good after the switch", "way back", nil, "pgleap finalize --target … alone; pgleap finalize --source … --target-is-lost opens the old one, and says how far it had followed"},
 }

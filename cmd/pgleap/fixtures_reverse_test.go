@@ -38,6 +38,13 @@ func TestFixtureReverseReady(t *testing.T) {
 	}
 }
 
+// TestReverseReadyAtGate: a cutover says once more what is in the way of its way back.
+func TestReverseReadyAtGate(t *testing.T) {
+	u := startServers(t, 16, 17).upgrade(t, small)
+	u.run(exitOK, "sync")
+	u.run(exitOK, "cutover", "--confirm", u.name, "--target-from-source", "127.0.0.1:1").says("reverse-ready: the source cannot connect to the target")
+}
+
 // TestFixtureReverseValues: what the check says that an older server does not take, it really does not take, in the
 // form in which the newer one sends it; and it is said only where a column can hold it.
 func TestFixtureReverseValues(t *testing.T) {

@@ -43,7 +43,7 @@ func trafficFlags() []cli.Flag {
 
 const hooksText = `Commands of --on-… run by sh, with PGLEAP_* in their environment: PGLEAP_HOOK, PGLEAP_RUN, PGLEAP_DIRECTION (cutover or
 rollback), PGLEAP_OLD_ and PGLEAP_NEW_ with HOST, PORT and DATABASE (the server that is left, and the one that takes
-over), the same with PGLEAP_SOURCE_ and PGLEAP_TARGET_, PGLEAP_STAGE, PGLEAP_MESSAGE, PGLEAP_FENCE_LSN, PGLEAP_STALL_MS.
+over), the same with PGLEAP_SOURCE_ and PGLEAP_TARGET_, PGLEAP_STATUS, PGLEAP_STAGE, PGLEAP_MESSAGE, PGLEAP_FENCE_LSN, PGLEAP_STALL_MS.
 on-reroute may be called more than once, and with PGLEAP_UNDO=1 to take itself back. Before the point of no return a
 command that fails undoes everything; after it, it is reported.`
 

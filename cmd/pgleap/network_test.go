@@ -87,6 +87,13 @@ func (p *proxy) Stall() {
 	p.stalled = make(chan struct{})
 }
 
+// Flow ends a Stall.
+func (p *proxy) Flow() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.stalled)
+}
+
 func (p *proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

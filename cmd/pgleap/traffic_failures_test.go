@@ -115,6 +115,32 @@ func TestTrafficFails(t *testing.T) {
 		p.finishes(load, p.byFile())
 	})
 
+	t.Run("a pooler hangs", func(t *testing.T) {
+		p := pooledUpgrade(t, s, 2)
+		hanging := p.nodes[1]
+		p.nodes = p.nodes[:1]
+		load := p.startLoad()
+		p.nodes = append(p.nodes, hanging)
+		run := p.switchOver([]string{stopAt + "=switch.prepared"}, p.cutoverArgs(p.byFile())...)
+		awaitStopped(t, run)
+		if err := syscall.Kill(hanging.PID(), syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = syscall.Kill(hanging.PID(), syscall.SIGCONT) }()
+		began := time.Now()
+		goOn(t, run)
+		o := run.wait().exits(exitUnexpected).says("the source is writable again, but the clients are still held", fmt.Sprintf("127.0.0.1:%d", hanging.Port()))
+		p.nodes = p.nodes[:1]
+		p.undone(load, o, began) // the other's clients did not wait for it
+		if err := syscall.Kill(hanging.PID(), syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		p.nodes = append(p.nodes, hanging)
+		await(t, "the watchdog to be done", func() bool { return p.watchdogs() == 0 })
+		p.mustBeAt(s.source)
+		p.finishes(load, p.byFile())
+	})
+
 	t.Run("a drain that is too slow", func(t *testing.T) {
 		p := pooledUpgrade(t, s, 1)
 		load := p.startLoad()

@@ -19,12 +19,13 @@ type pooled struct {
 	*upgrade
 	nodes []*pgserver.PgBouncer
 	base  string // the entry as it was
+	logs  string // the folder of the watchdogs' logs
 }
 
 // throughPoolers puts n PgBouncers before the source.
 func (u *upgrade) throughPoolers(n int) *pooled {
 	u.t.Helper()
-	p := &pooled{upgrade: u, base: fmt.Sprintf("host=127.0.0.1 port=%d dbname=%s", u.servers.source.Port, u.name)}
+	p := &pooled{upgrade: u, logs: u.t.TempDir(), base: fmt.Sprintf("host=127.0.0.1 port=%d dbname=%s", u.servers.source.Port, u.name)}
 	for range n {
 		p.nodes = append(p.nodes, pgserver.StartPgBouncerT(u.t, pgserver.PgBouncerOptions{
 			Databases: map[string]string{"shop": p.base},
@@ -94,7 +95,7 @@ func (p *pooled) cutoverArgs(how []string, more ...string) []string {
 
 func (p *pooled) switchOver(variables []string, args ...string) *process {
 	p.t.Helper()
-	return p.start(append([]string{p.consoles()}, variables...), args...)
+	return p.start(append([]string{p.consoles(), "TMPDIR=" + p.logs}, variables...), args...)
 }
 
 func (p *pooled) repair(code int, how []string) finished {

@@ -162,3 +162,48 @@ func TestStopped(t *testing.T) {
 		})
 	}
 }
+
+// TestWatchdogNeverGuesses: as long as the server that was to be left cannot be asked the clients wait.
+func TestWatchdogNeverGuesses(t *testing.T) {
+	s := startServers(t, 15, 18)
+	for _, at := range []string{"switch.drained", "switch.committed"} {
+		t.Run(at, func(t *testing.T) {
+			p := pooledUpgrade(t, s, 1)
+			load := p.startLoad()
+			way := startProxy(t, s.source.Port)
+			run := p.switchOver(append(way.through(p.upgrade), stopAt+"="+at), p.cutoverArgs(p.byFile())...)
+			awaitStopped(t, run)
+			way.Stall()
+			stopped := time.Now()
+			run.signal(syscall.SIGKILL)
+			run.killed()
+			pattern := fmt.Sprintf("%s/pgleap-watchdog-%s-*.log", p.logs, p.name)
+			await(t, "the watchdog to say that it cannot ask", func() bool {
+				files, err := filepath.Glob(pattern)
+				if err != nil || len(files) == 0 {
+					return false
+				}
+				text, err := os.ReadFile(files[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, secret := range s.secrets() {
+					if strings.Contains(string(text), secret) {
+						t.Errorf("a password stands in the log:\n%s", text)
+					}
+				}
+				return strings.Contains(string(text), "not yet right")
+			})
+			if paused, _ := p.entries(); paused != 1 {
+				t.Error("the watchdog has guessed")
+			}
+			way.Flow()
+			way.Cut()
+			load.servedAfter(stopped)
+			_, server := p.truth()
+			await(t, "the watchdog to be done", func() bool { return p.watchdogs() == 0 })
+			p.mustBeAt(server)
+			p.finishes(load, p.byFile())
+		})
+	}
+}

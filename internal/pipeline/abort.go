@@ -49,9 +49,10 @@ func Abort(ctx context.Context, c Config) error {
 		if err := r.journal.Record(ctx, journal.Aborting, "", "", nil); err != nil {
 			return err
 		}
-		if err := r.down(ctx); err != nil {
+		if err := r.dropProofs(ctx); err != nil {
 			return err
 		}
+		err = r.down(ctx)
 	} else {
 		err = r.undoSource(ctx, r.source)
 	}
@@ -166,9 +167,6 @@ func (c Config) abortSource(ctx context.Context) error {
 	if err := r.freeClients(ctx, false); err != nil {
 		return err
 	}
-	if err := r.undoBack(ctx); err != nil {
-		return err
-	}
 	if err := r.undoSource(ctx, r.source); err != nil {
 		return err
 	}
@@ -204,9 +202,8 @@ func (r *run) undoSource(ctx context.Context, s *pg.Source) error {
 			return fmt.Errorf("drop subscription %s: %w", r.Run.Object(), err)
 		}
 	}
-	// Not enabled before the release; its slot goes with the target.
-	if _, err := s.Exec(ctx, pgsync.DropSubscriptionStatement(r.Run.Back())); err != nil {
-		return fmt.Errorf("drop subscription %s: %w", r.Run.Back().Object(), err)
+	if err := r.undoBack(ctx); err != nil {
+		return err
 	}
 	stage := pgsync.Publish(r.Run, plan.Facts{}, plan.Facts{}, plan.Selection{}, plan.Options{})
 	for i, step := range slices.Backward(stage.Steps) {

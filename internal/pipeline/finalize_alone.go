@@ -54,6 +54,9 @@ func FinalizeTarget(ctx context.Context, c Config, lost Lost) error {
 			return err
 		}
 	}
+	if err := r.dropProofs(ctx); err != nil {
+		return err
+	}
 	if err := r.stepsOn(ctx, plan.Target); err != nil {
 		return err
 	}
@@ -220,11 +223,37 @@ func fencedTables(ctx context.Context, q pg.Querier) (map[plan.Name]bool, error)
 	return tables, nil
 }
 
-// undoBack removes from the source what leads back: the subscription, without a word to the target, and the slot of
-// the fence's proof.
+// undoBack removes what leads back: the subscription on the source, without a word to the target, and where the target
+// is there what the subscription reads from; and the slots of the fence's proof.
 func (r *run) undoBack(ctx context.Context) error {
-	if _, err := r.source.Exec(ctx, pgsync.DropSubscriptionStatement(r.Run.Back())); err != nil {
-		return fmt.Errorf("drop subscription %s: %w", r.Run.Back().Object(), err)
+	lane := r.Run.Back()
+	if _, err := r.source.Exec(ctx, pgsync.DropSubscriptionStatement(lane)); err != nil {
+		return fmt.Errorf("drop subscription %s: %w", lane.Object(), err)
 	}
-	return pgsync.DropSlot(ctx, r.source, r.Run.Proof(), pgsync.DropSlotStatement(r.Run.Proof()))
+	if r.target != nil {
+		if err := pgsync.DropSlot(ctx, &pg.Source{Session: r.target.Session}, lane, pgsync.DropSlotStatement(lane)); err != nil {
+			return err
+		}
+		if _, err := r.target.Exec(ctx, "drop publication if exists "+plan.QuoteIdent(lane.Object())); err != nil {
+			return fmt.Errorf("drop publication %s: %w", lane.Object(), err)
+		}
+	}
+	return r.dropProofs(ctx)
+}
+
+// dropProofs drops the slots of the fence's proof on the servers that are there.
+func (r *run) dropProofs(ctx context.Context) error {
+	var on []*pg.Source
+	if r.source != nil {
+		on = append(on, r.source)
+	}
+	if r.target != nil {
+		on = append(on, &pg.Source{Session: r.target.Session})
+	}
+	for _, s := range on {
+		if err := pgsync.DropSlot(ctx, s, r.Run.Proof(), pgsync.DropSlotStatement(r.Run.Proof())); err != nil {
+			return err
+		}
+	}
+	return nil
 }

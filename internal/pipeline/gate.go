@@ -185,6 +185,9 @@ func (r *run) recheck(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.tellBack(ctx, source); err != nil {
+		return err
+	}
 	// One of another database holds no lock here; the slot, which would have waited for it, stands.
 	source.Prepared = slices.DeleteFunc(source.Prepared, func(p plan.PreparedTx) bool { return p.Database != source.Database })
 	var blockers []plan.Finding

@@ -206,6 +206,9 @@ func Finalize(ctx context.Context, c Config) error {
 	if !done[plan.StageTeardown] {
 		return plan.Fail(plan.KindNotReady, "finish it with pgleap cutover, or take it back with pgleap abort", "run %s has not been switched over", r.Run)
 	}
+	if err := r.dropProofs(ctx); err != nil {
+		return err
+	}
 	if err := r.up(ctx, plan.StageFinalize); err != nil {
 		return err
 	}
@@ -221,7 +224,7 @@ func (r *run) nothingLeft(ctx context.Context) error {
 		return err
 	}
 	if o.run != "" {
-		return plan.Fail(plan.KindNotReady, "if this is the right target, take what is on the source away with: pgleap abort --source …", "the target has no journal of run %s, but the source has a schema pgleap", r.Run)
+		return plan.Fail(plan.KindNotReady, "if this is the right target, take what is on the source away with: pgleap abort --source …; where the fence stands, finalize --source … --target-is-lost", "the target has no journal of run %s, but the source has a schema pgleap", r.Run)
 	}
 	r.emit(plan.Event{Kind: plan.EventNote, Message: "nothing of pgleap is left on either side"})
 	return nil

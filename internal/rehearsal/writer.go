@@ -50,7 +50,7 @@ func (w *writer) serve(ctx context.Context, due time.Duration) error {
 	// Some stay open in between everywhere: PAUSE and the fence must wait for them.
 	apart := !w.pooled || w.random.IntN(8) == 0
 	for {
-		if err := w.reach(ctx); err != nil {
+		if connected, err := w.reach(ctx); err != nil || !connected {
 			return err
 		}
 		a := attempt{Client: w.id, N: w.n, Due: due, Side: w.on.Side, Version: w.on.Version, Direct: !w.pooled, ops: ops}
@@ -69,21 +69,21 @@ func (w *writer) serve(ctx context.Context, due time.Duration) error {
 	}
 }
 
-// reach connects to where this client thinks it has to write. A server that cannot be reached is a failed
-// attempt of its own kind: it is tried again for as long as the load goes on.
-func (w *writer) reach(ctx context.Context) error {
+// reach connects to where this client thinks it has to write. A server that cannot be reached is a failed attempt of
+// its own kind: it is tried again for as long as the load goes on, and then given up; R-ERR tells.
+func (w *writer) reach(ctx context.Context) (connected bool, err error) {
 	if _, flips := w.load.endpoint.server(); w.straggler && w.straggled < flips && w.session != nil && w.session.Alive() {
 		w.straggled = flips
-		return nil
+		return true, nil
 	}
 	for {
 		start := w.load.record.now()
 		err := w.connect(ctx)
 		if err == nil {
-			return nil
+			return true, nil
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 		to, _ := w.load.endpoint.server()
 		w.load.record.add(attempt{
@@ -91,7 +91,7 @@ func (w *writer) reach(ctx context.Context) error {
 			Due: start, Start: start, End: w.load.record.now(), Code: code(err), Message: err.Error(),
 		})
 		if w.given() {
-			return fmt.Errorf("client %d: %w", w.id, err)
+			return false, nil
 		}
 		w.wait(patience)
 	}

@@ -209,7 +209,8 @@ func (t *Traffic) Back(ctx context.Context) error {
 	}
 	// Each on its own: one that is out of reach must not keep the others' clients waiting.
 	if err := t.each(func(n *node) error { return t.giveBack(limited, n, hook) }); err != nil {
-		return err
+		// What stands in the way here is no check's and no operator's: its kind must not become ours.
+		return errors.New(t.Redact(err.Error()) + "\nfix: when it is mended, pgleap repair with the same --pgbouncer lets them go on; a watchdog that lives goes on trying by itself")
 	}
 	t.done()
 	return nil
@@ -256,21 +257,24 @@ func (t *Traffic) giveBack(ctx context.Context, n *node, changed bool) error {
 
 func (t *Traffic) giveBackOnce(ctx context.Context, n *node, changed bool) error {
 	n.unstage()
+	var failed error
 	if n.file != nil {
-		_, remembered, err := n.file.Remembered(n.entry.Name)
-		if err == nil && (remembered || t.Direction == Rollback) {
+		remembered := false
+		_, remembered, failed = n.file.Remembered(n.entry.Name)
+		if failed == nil && (remembered || t.Direction == Rollback) {
 			changed = true
-			err = n.change(t.away())
-		}
-		if err != nil {
-			return err
+			failed = n.change(t.away())
 		}
 	}
 	moved, err := n.pointsAt(ctx, n.at[t.toward()])
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if changed || moved {
+	case moved && failed != nil:
+		return failed
+	case failed != nil: // the pooler has not seen the change: nobody has to wait for its file
+		t.emit(plan.EventNote, "the clients of %s go on, but its file could not be put back: see to it before the next RELOAD: %v", n, failed)
+	case changed || moved:
 		if err := n.Reload(ctx); err != nil {
 			return err
 		}

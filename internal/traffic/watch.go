@@ -3,7 +3,6 @@ package traffic
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -125,18 +124,18 @@ func (w *watch) wait(ctx context.Context) error {
 // Between two attempts to put things right.
 const (
 	askPoll = 100 * time.Millisecond
-	askMost = 5 * time.Second
+	askMost = 2 * time.Second
+	// A server that has just come back must not wait for an attempt that began before; a slow one needs longer.
+	askPatience = 2 * time.Second
 )
-
-var errOver = errors.New("the switch has come to its own end")
 
 // rescue tries until everything is right, or the parent says so.
 func (w *watch) rescue(ctx context.Context, parentLives bool) error {
-	said, pause := "", askPoll
+	said, pause, patience := "", askPoll, askPatience
 	for {
 		w.point("watchdog.rescue")
-		err := w.try(ctx, parentLives)
-		if err == nil || errors.Is(err, errOver) {
+		err := w.try(ctx, parentLives, patience)
+		if err == nil {
 			return nil
 		}
 		if text := w.Redact(err.Error()); text != said {
@@ -152,7 +151,7 @@ func (w *watch) rescue(ctx context.Context, parentLives bool) error {
 				parentLives, w.words = false, nil
 			}
 		case <-time.After(pause):
-			pause = min(2*pause, askMost)
+			pause, patience = min(2*pause, askMost), min(2*patience, tryTimeout)
 		}
 	}
 }
@@ -162,10 +161,12 @@ const tryTimeout = 20 * time.Second
 
 // try asks the fact and acts on it. Who else could be at work is kept off: a parent that is gone by the run lock, one
 // that lives by its own.
-func (w *watch) try(ctx context.Context, parentLives bool) error {
+func (w *watch) try(ctx context.Context, parentLives bool, patience time.Duration) error {
 	limited, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
-	s, err := w.openFrom(limited)
+	dialed, stop := context.WithTimeout(limited, patience)
+	defer stop()
+	s, err := w.openFrom(dialed)
 	if err != nil {
 		return err
 	}

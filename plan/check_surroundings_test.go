@@ -20,7 +20,7 @@ var surroundingCases = map[string][]checkCase{
 		{"everything", func(s, _ *Facts, _ *Options) { s.Cluster.Publications = []Publication{{Name: "p", AllTables: true}} }, Info, "publication p FOR ALL TABLES", "create publication p for all tables;"},
 		{"everything, to a server", func(s, _ *Facts, _ *Options) {
 			s.Cluster.Publications, s.Cluster.Slots = []Publication{{Name: "p", AllTables: true}}, []Slot{{Name: "s", Plugin: "pgoutput"}}
-		}, Warning, "meets pgleap's marker table", "create schema pgleap; create table pgleap.marker (id bigint primary key, run text not null, at timestamptz not null);"},
+		}, Warning, "meets pgleap's marker table", "create schema pgleap; create table pgleap.marker (id bigint not null, run text not null, at timestamptz not null);"},
 	},
 	"other-databases": {
 		{"one", func(s, _ *Facts, _ *Options) { s.Cluster.Databases = []string{"reports"} }, Warning, "1 database besides shop: reports\nthis run does not move what is in there: it stays", "a run of its own…"},

@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"pgleap/internal/pg"
+	"pgleap/internal/pgserver"
 	"pgleap/plan"
 )
 
@@ -154,6 +156,16 @@ func TestRollback(t *testing.T) {
 			u.target.run(insert)
 			u.run(exitOK, "finalize", "--confirm", u.name)
 		},
+		"a table that came on both sides": func(u *upgrade, _ snapshot) {
+			u.run(exitOK, "sync")
+			u.run(exitOK, "cutover", "--confirm", u.name)
+			for _, c := range []*client{u.source, u.target} {
+				c.run("create table late (id int primary key)")
+			}
+			u.run(exitDrift, "rollback", "--confirm", u.name).says("table public.late")
+			u.target.run(insert)
+			u.run(exitOK, "finalize", "--confirm", u.name)
+		},
 		"the slot was lost": func(u *upgrade, _ snapshot) {
 			u.run(exitOK, "sync")
 			u.run(exitOK, "cutover", "--confirm", u.name)
@@ -194,5 +206,45 @@ func (u *upgrade) refuses(c *client, sql string) {
 	u.t.Helper()
 	if _, err := c.session.Script(u.t.Context(), sql); err == nil || pg.Code(err) != "25006" || !strings.Contains(err.Error(), "pgleap") {
 		u.t.Errorf("%s: want SQLSTATE 25006 of pgleap, got %v", sql, err)
+	}
+}
+
+// TestWayBackKeepsThePassword: the source's subscription holds the target's password, which stands in no log: neither
+// where a superuser can keep it out, nor where a plain role (16+) has it put together on the server.
+func TestWayBackKeepsThePassword(t *testing.T) {
+	for name, c := range map[string]struct {
+		from, to   int
+		superusers []plan.Side
+		grants     string
+	}{
+		"superusers": {13, 18, []plan.Side{plan.Source, plan.Target}, ""},
+		"a plain role on the source": {17, 18, []plan.Side{plan.Target}, `alter role upgrade replication; grant pg_create_subscription to upgrade;
+grant create on database %s to upgrade; alter table customers owner to upgrade; alter table orders owner to upgrade; alter view busy owner to upgrade; alter function touch() owner to upgrade`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := leastServers(t, c.from, c.to).upgrade(t, small)
+			u.asMover(c.superusers...)
+			if c.grants != "" {
+				u.source.run(fmt.Sprintf(c.grants, u.name))
+				u.target.run("create role upgrade")
+			}
+			u.run(exitOK, "sync", "--accept", "privileges")
+			u.run(exitOK, "cutover", "--confirm", u.name)
+			u.target.run("insert into customers (name) values ('x')")
+			u.run(exitOK, "rollback", "--confirm", u.name)
+			u.source.is("21", "select count(*) from customers")
+			u.run(exitOK, "abort")
+			for _, s := range []*pgserver.Server{u.servers.source, u.servers.target} {
+				log, err := os.ReadFile(s.LogFile)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, secret := range u.servers.secrets() {
+					if strings.Contains(string(log), secret) {
+						t.Errorf("a password stands in the log of PostgreSQL %d", s.Major)
+					}
+				}
+			}
+		})
 	}
 }

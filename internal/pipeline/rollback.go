@@ -55,8 +55,28 @@ func Rollback(ctx context.Context, c Config) error {
 		}
 		return err
 	}
+	r.tellNotBack()
 	r.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf("point the clients at %s. The new server follows it and stays fenced: who writes there gets SQLSTATE 25006. pgleap cutover goes to it again, pgleap abort takes everything back", r.Source)})
 	return nil
+}
+
+// tellNotBack names what no replication carries.
+func (r *run) tellNotBack() {
+	for _, not := range []struct {
+		of   []plan.Relation
+		text string
+	}{
+		{r.sel.Unlogged, "unlogged tables hold on the old server what they held at the cutover: "},
+		{populated(r.sel.MatViews), "materialized views of the old server are as they were at the cutover, refresh them: "},
+	} {
+		var names []string
+		for _, n := range not.of {
+			names = append(names, plan.OneLine(n.Name.String()))
+		}
+		if len(names) > 0 {
+			r.emit(plan.Event{Kind: plan.EventNote, Stage: plan.StageBackRelease, Message: not.text + someOf(names)})
+		}
+	}
 }
 
 // choose takes what the operator gave for this switch over the plan's own values.
@@ -161,6 +181,37 @@ func (r *run) fitsBack(ctx context.Context) error {
 	return r.recheckBack(ctx)
 }
 
+// nothingNew refuses when the target has tables or sequences that the run knows nothing of: even where the source has
+// them too, their contents do not go back.
+func (r *run) nothingNew(facts plan.Facts) error {
+	now, err := plan.Select(facts, r.Options)
+	if err != nil {
+		return err
+	}
+	known := map[plan.Name]bool{}
+	for _, t := range r.sel.Fenced() {
+		known[t.Name] = true
+	}
+	for _, s := range r.sel.Sequences {
+		known[s.Name] = true
+	}
+	var names []string
+	for _, t := range slices.Concat(now.Published, now.Unlogged) {
+		if !known[t.Name] {
+			names = append(names, "table "+plan.OneLine(t.Name.String()))
+		}
+	}
+	for _, s := range now.Sequences {
+		if !known[s.Name] {
+			names = append(names, "sequence "+plan.OneLine(s.Name.String()))
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return plan.Fail(plan.KindDrift, r.turned().anew(), "since the cutover there is on the new server what is not carried back: %s", someOf(names))
+}
+
 // backChecks are those of a source that count for a target that is left.
 var backChecks = []string{"prepared-transactions", "long-transactions", "replica-identity", "identity-full", "large-objects", "unlogged-tables"}
 
@@ -168,6 +219,9 @@ var backChecks = []string{"prepared-transactions", "long-transactions", "replica
 func (r *run) recheckBack(ctx context.Context) error {
 	facts, err := catalog.Read(ctx, r.target, plan.Source, r.Run)
 	if err != nil {
+		return err
+	}
+	if err := r.nothingNew(facts); err != nil {
 		return err
 	}
 	facts.Prepared = slices.DeleteFunc(facts.Prepared, func(p plan.PreparedTx) bool { return p.Database != facts.Database })

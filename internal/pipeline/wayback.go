@@ -193,12 +193,24 @@ func (f *following) Advance(ctx context.Context) error {
 	return nil
 }
 
-// advanceAgain is called right before writes stop: what the slot has passed by then it need not pass within.
+// advanceAgain is called right before writes stop: what the slot has passed by then it need not pass within. It reads from
+// its restart_lsn, which moves every 15 s at most: where that is far behind by now, another slot begins nearer.
 func (r *run) advanceAgain(ctx context.Context, back cutover.Back) error {
-	if r.switchStep(cutover.StepBackSlot).ID == "" { // there is none yet
+	f, ok := back.(*following)
+	if !ok || f.switchStep(cutover.StepBackSlot).ID == "" { // there is none yet
 		return nil
 	}
-	return back.Advance(ctx)
+	if err := f.Advance(ctx); err != nil {
+		return err
+	}
+	var behind int64
+	if err := f.session.QueryRow(ctx, `select (pg_current_wal_lsn() - restart_lsn)::int8 from pg_replication_slots where slot_name = $1`, f.slot().Object()).Scan(&behind); err != nil {
+		return fmt.Errorf("look how far slot %s is behind: %w", f.slot().Object(), err)
+	}
+	if behind > cutover.MostLag {
+		return f.Prepare(ctx)
+	}
+	return nil
 }
 
 // Undo drops the slot.

@@ -85,6 +85,13 @@ func reversePublisher(in input) []Finding {
 			Fix:     "let it replicate", SQL: "alter role " + QuoteIdent(t.Role.Name) + " replication;",
 		})
 	}
+	if t.Role.Name != "" && !t.Role.CreateOnDatabase && !t.Role.Superuser {
+		out = append(out, Finding{
+			On: Target, Object: QuoteIdent(t.Role.Name),
+			Problem: fmt.Sprintf("role %s may not make a publication on the target, and the old server could not follow without one", ident(t.Role.Name)),
+			Fix:     "let it create in the database", SQL: "grant create on database " + QuoteIdent(t.Database) + " to " + QuoteIdent(t.Role.Name) + ";",
+		})
+	}
 	return out
 }
 

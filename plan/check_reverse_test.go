@@ -81,8 +81,8 @@ var reverseCases = map[string][]checkCase{
 	},
 }
 
-// TestWayBack: what stands in the way, and only that, leaves the way back out of the plan.
-func TestWayBackFindings(t *testing.T) {
+// TestWayBackIsTheCheck: what stands in the way, and only that, leaves the way back out of the plan.
+func TestWayBackIsTheCheck(t *testing.T) {
 	s, target := healthy()
 	s.Relations[0].Persistence = "u" // an info
 	if found := WayBack(s, target, Options{}); len(found) > 0 {

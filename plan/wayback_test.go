@@ -25,18 +25,18 @@ func TestWayBack(t *testing.T) {
 		"replica":           {switched("trigger", "R"), Source, "ENABLE REPLICA", "enable trigger"},
 		"of what stays":     {func(s, t *Facts, o *Options) { switched("trigger", "A")(s, t, o); o.ExcludeTables = []string{"a"} }, "", "", ""},
 		"copied":            {func(_, _ *Facts, o *Options) { o.CopyInSwitch = true }, Source, "--copy-in-switch", "replica identity"},
-		"the target's WAL":  {func(_, t *Facts, _ *Options) { t.Settings["wal_level"] = "replica" }, Target, "wal_level is replica", "RESTART the target"},
+		"the target's WAL":  {func(_, t *Facts, _ *Options) { t.Settings["wal_level"] = "replica" }, Target, "wal_level of the target is replica", "RESTART the target"},
 		"slots":             {func(_, t *Facts, _ *Options) { t.SlotsUsed = 10 }, Target, "10 of 10 replication slots", "max_replication_slots"},
 		"walsenders":        {func(_, t *Facts, _ *Options) { t.SendersUsed = 10 }, Target, "walsenders", "max_wal_senders"},
 		"workers":           {func(s, _ *Facts, _ *Options) { s.WorkersUsed = 4 }, Source, "4 of 4 logical replication workers", "RESTART the source"},
 		"origins":           {func(s, _ *Facts, _ *Options) { s.OriginsUsed = 10 }, Source, "replication origins", "max_replication_slots"},
 		"origins of 18":     {func(s, _ *Facts, _ *Options) { s.OriginsUsed, s.Version = 10, 180001 }, Source, "replication origins", "max_active_replication_origins"},
-		"no superuser":      {func(s, _ *Facts, _ *Options) { s.Role = Role{Name: "Up", Replication: true} }, Source, `role "Up" may not make a subscription`, "superuser"},
+		"no superuser":      {func(s, _ *Facts, _ *Options) { s.Role = Role{Name: "Up", Replication: true} }, Source, `role "Up" is not a superuser on the source`, "superuser"},
 		"no superuser, 16":  {func(s, _ *Facts, _ *Options) { s.Role, s.Version = Role{Name: "up"}, 160001 }, Source, "may not make a subscription", "grant pg_create_subscription to up;"},
 		"a plain role":      {func(s, _ *Facts, _ *Options) { s.Role, s.Version = Role{Name: "up", CreateSubscription: true}, 160001 }, "", "", ""},
-		"cannot replicate":  {func(_, t *Facts, _ *Options) { t.Role = Role{Name: "up", CreateOnDatabase: true} }, Target, "may not make a replication slot", "alter role up replication;"},
+		"cannot replicate":  {func(_, t *Facts, _ *Options) { t.Role = Role{Name: "up", CreateOnDatabase: true} }, Target, "has no REPLICATION on the target", "alter role up replication;"},
 		"cannot publish":    {func(_, t *Facts, _ *Options) { t.Role = Role{Name: "up", Replication: true} }, Target, "may not make a publication", "grant create on database shop to up;"},
-		"accepted, as ever": {func(_, _ *Facts, o *Options) { o.CopyInSwitch, o.Accept = true, []string{"reverse-ready"} }, Source, "--copy-in-switch", "way back"},
+		"accepted, as ever": {func(_, _ *Facts, o *Options) { o.CopyInSwitch, o.Accept = true, []string{"reverse-ready"} }, Source, "--copy-in-switch", "leave --copy-in-switch out"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, target := healthy()

@@ -82,7 +82,7 @@ func TestAbort(t *testing.T) {
 				u.source.same("source", before.source, u.source.contents())
 				u.target.is("", ours)
 			}
-			u.source.run("insert into customers (id, name) values (1000, 'old')") // the fence is gone
+			u.source.run("insert into customers (id, name) values (1000, 'old')") // the fence is gone; the sequence stands where it stood at the switch
 			u.target.is("21", "select count(*) from customers")
 		},
 		"cut short": func(u *upgrade, before snapshot) {

@@ -83,7 +83,9 @@ func TestTrafficFails(t *testing.T) {
 		if err := os.Rename(file+".away", file); err != nil {
 			t.Fatal(err)
 		}
-		o.exits(exitNotSwitched).says("PgBouncer's configuration "+file, "the source is writable again")
+		o.exits(exitNotSwitched).says("PgBouncer's configuration "+file, "the source is writable again", "its file could not be put back")
+		load.served()
+		p.repair(exitOK, p.byFile()) // makes up for it
 		p.undone(load, o, began)
 		p.finishes(load, p.byFile())
 	})

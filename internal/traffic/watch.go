@@ -210,7 +210,11 @@ func (w *watch) onward(ctx context.Context) error {
 		return err
 	}
 	w.log.Info("the clients go on; the run is finished by pgleap "+string(w.Direction), "server", w.To.String())
-	w.report(ctx, hooks.AfterRelease, "the switch was brought to its end by its watchdog")
+	after := hooks.AfterRelease
+	if w.Direction == Rollback {
+		after = hooks.OnRollback
+	}
+	w.report(ctx, after, "the switch was brought to its end by its watchdog")
 	return nil
 }
 

@@ -35,7 +35,7 @@ func CreateSlot(ctx context.Context, s *pg.Source, step plan.Step, timeout time.
 	for {
 		select {
 		case err := <-result:
-			return slotError(ctx, err, last, timeout)
+			return slotError(ctx, err, s.Side(), last, timeout)
 		case <-tick.C:
 			if now, err := pg.Blockers(ctx, s, r.PID()); err == nil && len(now) > 0 {
 				last = now
@@ -45,14 +45,14 @@ func CreateSlot(ctx context.Context, s *pg.Source, step plan.Step, timeout time.
 	}
 }
 
-func slotError(ctx context.Context, err error, blockers []pg.Blocker, timeout time.Duration) error {
+func slotError(ctx context.Context, err error, side string, blockers []pg.Blocker, timeout time.Duration) error {
 	if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	text, fix := "", "run the same command again when the transactions have ended"
 	for _, b := range blockers {
 		text += "\n  " + b.String()
-		fix = fmt.Sprintf("let the transaction end, or end it on the source with: select pg_terminate_backend(%d); then run the same command again (--slot-timeout sets how long to wait)", b.PID)
+		fix = fmt.Sprintf("let the transaction end, or end it on the %s with: select pg_terminate_backend(%d); then run the same command again (--slot-timeout of sync sets how long to wait)", side, b.PID)
 	}
 	return plan.Fail(plan.KindNotReady, fix, "the slot could not be made within %s: it waits for open write transactions, of any database of the cluster%s", plan.HumanDuration(timeout), text)
 }

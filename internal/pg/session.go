@@ -174,6 +174,9 @@ func (s *Session) switchOffTimeouts(ctx context.Context) error {
 // Version returns the server's version.
 func (s *Session) Version() pgver.Version { return s.version }
 
+// Side returns what messages call the server of the session.
+func (s *Session) Side() string { return s.side }
+
 // Address returns where the session is connected.
 func (s *Session) Address() Address { return s.address }
 

@@ -140,7 +140,7 @@ func TestRollback(t *testing.T) {
 			u.run(exitOK, "cutover", "--confirm", u.name)
 			writer := connect(u.t, u.targetURI)
 			writer.run("begin; " + insert)
-			u.run(exitNotSwitched, "rollback", "--confirm", u.name, "--max-write-stall", "500ms").says("the target is writable again", "pgleap rollback again")
+			u.run(exitNotSwitched, "rollback", "--confirm", u.name, "--max-write-stall", "500ms", "--quiet", "0").says("the target is writable again", "pgleap rollback again")
 			u.target.run(insert)
 			writer.run("commit")
 			u.source.is("0", "select count(*) from pg_replication_slots where slot_name = 'pgleap_"+u.name+"'")

@@ -113,7 +113,7 @@ func (w *walk) judgeHashes(ctx context.Context, follows bool) (wrong []string, g
 	}
 	when := "at the fence"
 	switch {
-	case w.snapshot != nil:
+	case w.snapshot != nil && !follows:
 		target, err = digests(ctx, w.snapshot.session)
 	default:
 		when = "in the end"

@@ -28,6 +28,7 @@ type Switch struct {
 	Subscription string
 	Budget       time.Duration
 	Jobs         int // copies that go side by side
+	Fenced       int // tables that the fence is to stand on
 	Connect      Connector
 	Sequences    func(source *pg.Source, target *pg.Target) Sequences
 	// Unchanged is asked behind the locks too: what the definitions alone do not tell.
@@ -183,7 +184,8 @@ func (w *Switch) attempt(ctx context.Context, s *sessions, sequences Sequences) 
 	}
 	since(began, &r.HoldMS)
 	w.point("held")
-	if r.Attempts, r.Tables, r.LockMS, err = w.lock(ctx, s); err != nil {
+	r.Tables = w.Fenced
+	if r.Attempts, r.LockMS, err = w.lock(ctx, s); err != nil {
 		return r, err
 	}
 	w.point("locked")
@@ -430,9 +432,9 @@ func (w *Switch) repair(ctx context.Context, s *sessions, sequences Sequences) (
 	if err := w.Traffic.Move(limited); err != nil {
 		return r, pastReturn("point the clients at the target", err)
 	}
-	r.Tables = len(w.statements(StepFence))
+	r.Tables = w.Fenced
 	var standing int
-	if err := s.reader.QueryRow(limited, `select count(*) from pg_trigger where tgname = $1 and not tgisinternal`, plan.FenceTrigger).Scan(&standing); err == nil && standing < r.Tables {
+	if err := s.reader.QueryRow(limited, plan.Standing).Scan(&standing); err == nil && standing < r.Tables {
 		w.Emit(plan.Event{Kind: plan.EventNote, Stage: plan.StageSwitch, Message: fmt.Sprintf("the fence stands on %d of %d tables of the old server: the others were dropped, or their triggers were, by hand; what is written there is not carried over", standing, r.Tables)})
 	}
 	return w.released(ctx, s, r, sequences, started)

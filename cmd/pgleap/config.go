@@ -54,6 +54,7 @@ func planFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "settings", Usage: "carry the settings of the database and of its roles over (ALTER DATABASE … SET, ALTER ROLE … SET)"},
 		&cli.BoolFlag{Name: "refresh-matviews", Usage: "refresh the materialized views once more at each cutover, before writes stop"},
 		&cli.BoolFlag{Name: "copy-in-switch", Usage: "copy what cannot be published while writes stand still: unlogged tables, tables without a usable identity, large objects"},
+		fenceFlag(),
 		marginFlag(),
 		stallFlag(),
 	}
@@ -109,7 +110,7 @@ func newSession(c *cli.Context, needTarget bool) (*session, error) {
 			SequenceMargin: c.Int64("sequence-margin"), MaxWriteStall: c.Duration("max-write-stall"), SlotTimeout: c.Duration("slot-timeout"),
 			Jobs: c.Int("jobs"), SameMajor: c.Bool("same-major"), Accept: list(c, "accept"),
 			SetReplicaIdentity: c.Bool("set-replica-identity"), Roles: c.Bool("roles"), Settings: c.Bool("settings"),
-			RefreshMatViews: c.Bool("refresh-matviews"), CopyInSwitch: c.Bool("copy-in-switch"),
+			RefreshMatViews: c.Bool("refresh-matviews"), CopyInSwitch: c.Bool("copy-in-switch"), Fence: fence(c),
 		},
 	}
 	if err := s.addresses(c, needTarget); err != nil {
@@ -156,6 +157,9 @@ func (s *session) validate(c *cli.Context) error {
 	}
 	if l := s.TrialLoad; l != "" && l != pipeline.TrialAuto && l != pipeline.TrialFull && l != pipeline.TrialNone {
 		return plan.Fail(plan.KindUsage, "give auto, full or none", "--trial-load %q is not known", string(l))
+	}
+	if err := fenceKnown(s.Options.Fence); err != nil {
+		return err
 	}
 	if err := accepted(s.Options.Accept); err != nil {
 		return err

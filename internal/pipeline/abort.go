@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"pgleap/cutover"
 	"pgleap/internal/journal"
 	"pgleap/internal/pg"
 	"pgleap/plan"
@@ -187,6 +188,9 @@ func (r *run) undoSource(ctx context.Context, s *pg.Source) error {
 	stage := pgsync.Publish(r.Run, plan.Facts{}, plan.Facts{}, plan.Selection{}, plan.Options{})
 	for i, step := range slices.Backward(stage.Steps) {
 		if i == 0 { // schema pgleap: the last to go, it knows what the identities were
+			if err := r.unguard(ctx, cutover.UnguardStep(plan.Source)); err != nil {
+				return err
+			}
 			if err := r.putAllBack(ctx); err != nil {
 				return err
 			}

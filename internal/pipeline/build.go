@@ -44,7 +44,7 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 			switchByHand(run, source.Version, sel, o, cut),
 			withCopied(release(run, sel), source, sel, o),
 			pgsync.Teardown(run),
-			finalize(repairs),
+			withUnguard(finalize(repairs), sel, o),
 		),
 	}
 	return p.Estimated(sel)
@@ -122,6 +122,9 @@ func finish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o pla
 		pgsync.Durable(run),
 	)
 	steps = append(steps, settingSteps(roles)...)
+	if o.Guarded(sel) {
+		steps = append(steps, cutover.GuardStep(cutover.StepGuard, plan.Source, sel.Fenced()))
+	}
 	return plan.Stage{ID: plan.StageFinish, Title: "indexes, constraints, triggers, statistics", Session: schema.SessionSettings(), Steps: steps}
 }
 

@@ -130,7 +130,7 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		}
 	}
 	w := &cutover.Switch{
-		Run: r.Run, Subscription: r.Run.Object(), Stage: stage, Budget: r.Options.MaxWriteStall, Jobs: r.Options.Jobs, Connect: loader{r}, Definitions: definitions, Unchanged: r.filenodesUnchanged, Deferred: deferred, Emit: r.emit, Point: r.Point,
+		Run: r.Run, Subscription: r.Run.Object(), Stage: stage, Budget: r.Options.MaxWriteStall, Jobs: r.Options.Jobs, Fenced: len(r.sel.Fenced()), Connect: loader{r}, Definitions: definitions, Unchanged: r.filenodesUnchanged, Deferred: deferred, Emit: r.emit, Point: r.Point,
 		Traffic: r.traffic(), Back: r.back(), Await: r.await, Quiet: r.quiet, Prove: r.prove,
 		Sequences: func(source *pg.Source, target *pg.Target) cutover.Sequences {
 			c := r.carrier()

@@ -85,6 +85,7 @@ func (r *run) tellIgnored(given plan.Options) {
 		{"--roles", given.Roles, has.Roles, given.Roles},
 		{"--settings", given.Settings, has.Settings, given.Settings},
 		{"--refresh-matviews", given.RefreshMatViews, has.RefreshMatViews, given.RefreshMatViews},
+		{"--fence", given.Fence, has.Fence, given.Fence != ""},
 		{"--copy-in-switch", given.CopyInSwitch, has.CopyInSwitch, given.CopyInSwitch},
 	} {
 		if o.set && !reflect.DeepEqual(o.given, o.has) {

@@ -38,6 +38,15 @@ func (w *Switch) open(ctx context.Context) (*sessions, error) {
 			return nil, err
 		}
 	}
+	s.readers = []*pg.Source{s.reader}
+	for len(s.readers) < w.Readers {
+		more, err := w.Connect.OpenSource(ctx)
+		if err != nil {
+			s.close()
+			return nil, err
+		}
+		s.readers = append(s.readers, more)
+	}
 	for _, p := range []**pg.Target{&s.watch, &s.set} {
 		if *p, err = w.Connect.OpenTarget(ctx); err != nil {
 			s.close()

@@ -30,7 +30,9 @@ type Switch struct {
 	Jobs         int // copies that go side by side
 	Fenced       int // tables that the fence is to stand on
 	Connect      Connector
-	Sequences    func(source *pg.Source, target *pg.Target) Sequences
+	// Sequences carries them between sessions that are there for it: Readers on the source, one on the target.
+	Sequences func(sources []*pg.Source, target *pg.Target) Sequences
+	Readers   int
 	// Unchanged is asked behind the locks too: what the definitions alone do not tell.
 	Unchanged func(ctx context.Context, source pg.Querier) error
 	// Definitions is what StepUnchanged read before the catalogs were compared.
@@ -91,15 +93,18 @@ type Connector interface {
 // sessions are opened and warmed before anybody waits.
 type sessions struct {
 	fence, reader, marker *pg.Source
+	readers               []*pg.Source // of sequences; the first is reader
 	watch, set            *pg.Target
 	pairs                 []pair // for copies; none where nothing is copied
 	fenceStarted          string // with the pid it names the fence's server process for good
 	targetFenced          bool   // by an earlier way back
+	since                 string // the transaction from which on a change of the definitions is new
+	relations             int64  // how many there were at the last look
 }
 
 func (s *sessions) close() {
-	for _, x := range []*pg.Source{s.fence, s.reader, s.marker} {
-		if x != nil {
+	for _, x := range append([]*pg.Source{s.fence, s.reader, s.marker}, s.readers...) {
+		if x != nil { // the first of the readers is closed twice, which does nothing
 			x.Close()
 		}
 	}
@@ -122,7 +127,7 @@ func (w *Switch) Do(ctx context.Context) (Result, error) {
 		return Result{}, notBegun(ctx, err)
 	}
 	defer s.close()
-	sequences := w.Sequences(s.reader, s.set)
+	sequences := w.Sequences(s.readers, s.set)
 	behind, err := w.fenceState(ctx, s.watch)
 	if err != nil {
 		return Result{}, err
@@ -145,6 +150,9 @@ func (w *Switch) Do(ctx context.Context) (Result, error) {
 	w.point("prepared")
 	if err == nil {
 		err = w.Quiet(ctx)
+	}
+	if err == nil {
+		err = w.baseline(ctx, s)
 	}
 	if err != nil {
 		return Result{}, notBegun(ctx, errors.Join(err, w.Back.Undo(context.WithoutCancel(ctx))))
@@ -191,7 +199,7 @@ func (w *Switch) attempt(ctx context.Context, s *sessions, sequences Sequences) 
 	w.point("locked")
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		if err := w.drain(inner, s, &r, func() { group.Go(func() error { return w.unchanged(inner, s.marker) }) }); err != nil {
+		if err := w.drain(inner, s, &r, func() { group.Go(func() error { return w.unchanged(inner, s) }) }); err != nil {
 			return err
 		}
 		defer since(time.Now(), &r.BackMS)
@@ -283,28 +291,6 @@ func ApplyBlockers(ctx context.Context, t *pg.Target, subscription string) ([]pg
 		return nil, err
 	}
 	return pg.Blockers(ctx, t, uint32(*pid))
-}
-
-// unchanged refuses when a definition was changed after the catalogs of both sides were found equal: a table
-// that came in between would not be fenced. Behind the locks no table of ours can change any more.
-func (w *Switch) unchanged(ctx context.Context, q pg.Querier) error {
-	now, err := Definitions(ctx, q, w.sql(StepUnchanged))
-	if err != nil {
-		return err
-	}
-	if now != w.Definitions {
-		return errors.New("a table, column or sequence was created, changed or dropped on the source in the last moment: the definitions must stand still during a cutover")
-	}
-	return w.Unchanged(ctx, q)
-}
-
-// Definitions reads the fingerprint of the source's tables, columns and sequences by the step's statement.
-func Definitions(ctx context.Context, q pg.Querier, statement string) (string, error) {
-	var text string
-	if err := q.QueryRow(ctx, statement).Scan(&text); err != nil {
-		return "", wrap("look at the definitions", err)
-	}
-	return text, nil
 }
 
 // deferred creates what must not fire before the release, in a transaction that is left open: it commits

@@ -70,8 +70,13 @@ func TestBypass(t *testing.T) {
 		from, to int
 		fence    plan.Fence
 	}{
-		{10, 18, plan.FenceGuard}, {13, 18, plan.FenceGuard}, {13, 18, plan.FenceLock}, {15, 17, plan.FenceGuard},
-		{17, 18, plan.FenceGuard}, {17, 18, plan.FenceLock}, {18, 18, plan.FenceGuard},
+		{10, 18, plan.FenceGuard},
+		{13, 18, plan.FenceGuard},
+		{13, 18, plan.FenceLock},
+		{15, 17, plan.FenceGuard},
+		{17, 18, plan.FenceGuard},
+		{17, 18, plan.FenceLock},
+		{18, 18, plan.FenceGuard},
 	} {
 		t.Run(fmt.Sprintf("%d-%d %s", c.from, c.to, c.fence), func(t *testing.T) { testBypass(t, c.from, c.to, c.fence) })
 	}

@@ -36,7 +36,7 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 	if views := populated(sel.MatViews); o.RefreshMatViews && len(views) > 0 {
 		stages = append(stages, refresh(views))
 	}
-	cut := cutover.Stage(run, sel, sequences.ReadStatement(source.Version), o, schema.DeferredSteps(entries), cutover.CopySteps(source, target, sel, o))
+	cut := cutover.Stage(run, sel, sequences.SwitchStatement, o, schema.DeferredSteps(entries), cutover.CopySteps(source, target, sel, o))
 	p := plan.Plan{
 		Format: plan.Format, Tool: tool, Run: run, Source: source, Target: target, Options: o,
 		Findings: plan.Check(source, target, o),

@@ -11,6 +11,7 @@ import (
 	"pgleap/internal/journal"
 	"pgleap/internal/pg"
 	"pgleap/plan"
+	"pgleap/sequences"
 	pgsync "pgleap/sync"
 )
 
@@ -132,9 +133,10 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	w := &cutover.Switch{
 		Run: r.Run, Subscription: r.Run.Object(), Stage: stage, Budget: r.Options.MaxWriteStall, Jobs: r.Options.Jobs, Fenced: len(r.sel.Fenced()), Connect: loader{r}, Definitions: definitions, Unchanged: r.filenodesUnchanged, Deferred: deferred, Emit: r.emit, Point: r.Point,
 		Traffic: r.traffic(), Back: r.back(), Await: r.await, Quiet: r.quiet, Prove: r.prove,
-		Sequences: func(source *pg.Source, target *pg.Target) cutover.Sequences {
+		Readers: sequences.Readers(len(r.sel.Sequences)),
+		Sequences: func(sources []*pg.Source, target *pg.Target) cutover.Sequences {
 			c := r.carrier()
-			c.Source, c.Target = source, target
+			c.Source, c.More, c.Target = sources[0], sources[1:], target
 			return c
 		},
 		Record: func(ctx context.Context, t *pg.Target, step plan.StepID) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"pgleap/cutover"
 	"pgleap/internal/pg"
 	"pgleap/plan"
 )
@@ -111,7 +113,7 @@ func testBypass(t *testing.T, from, to int, fence plan.Fence) {
 	for _, w := range writers {
 		await(t, "writes by "+w.name, func() bool { return w.acked.Load() > 0 })
 	}
-	p := u.start([]string{stopAt + "=switch.locked"}, "cutover", "--confirm", u.name, "--max-write-stall", "15s")
+	p := u.start([]string{stopAt + "=switch.locked"}, "cutover", "--confirm", u.name, "--max-write-stall", "15s", "--json")
 	await(t, "every writer to wait for the fence", func() bool {
 		select {
 		case <-p.ended:
@@ -121,7 +123,8 @@ func testBypass(t *testing.T, from, to int, fence plan.Fence) {
 		return u.source.run("select count(*) from pg_stat_activity where application_name = 'bypass' and wait_event_type = 'Lock'") == fmt.Sprint(len(writers))
 	})
 	_ = p.cmd.Process.Signal(syscall.SIGCONT)
-	p.wait().exits(exitOK)
+	o := p.wait().exits(exitOK)
+	mustBeProven(t, o)
 	for _, w := range writers {
 		if err := <-w.ended; pg.Code(err) != pg.CodeReadOnly || !strings.Contains(err.Error(), "this database has moved") {
 			t.Errorf("%s: %v", w.name, err)
@@ -131,6 +134,29 @@ func testBypass(t *testing.T, from, to int, fence plan.Fence) {
 	u.agrees(writers)
 	u.run(exitOK, "finalize", "--confirm", u.name)
 	u.source.same("source", before.source, u.source.contents())
+}
+
+// mustBeProven: every role that could write was refused, the superuser however he tried.
+func mustBeProven(t *testing.T, o finished) {
+	t.Helper()
+	text, err := json.Marshal(find(t, o.events(), plan.EventReleased).Data["refusals"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refusals []cutover.Refusal
+	if err := json.Unmarshal(text, &refusals); err != nil {
+		t.Fatal(err)
+	}
+	tried := map[string]int{}
+	for _, r := range refusals {
+		if !r.Refused || !strings.Contains(r.Answer, "this database has moved") || r.Tried == "" {
+			t.Errorf("not proven: %+v", r)
+		}
+		tried[r.Role]++
+	}
+	if fmt.Sprint(tried) != "map[bypass_plain:1 postgres:2]" {
+		t.Errorf("tried were %v", tried)
+	}
 }
 
 // agrees fails the test unless both servers hold the same, and every write that was acknowledged.

@@ -66,6 +66,9 @@ func Cutover(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	if err := r.errNotProven(); err != nil {
+		return err
+	}
 	r.tellWarnings()
 	r.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf("point the clients at %s. The old server stays fenced: who writes to it gets SQLSTATE 25006. pgleap finalize, when nobody needs it any more", r.Target)})
 	return nil
@@ -130,6 +133,10 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 			deferred = append(deferred, s)
 		}
 	}
+	if err := r.openProof(ctx, r); err != nil {
+		return err
+	}
+	defer r.proof.Close()
 	w := &cutover.Switch{
 		Run: r.Run, Subscription: r.Run.Object(), Stage: stage, Budget: r.Options.MaxWriteStall, Jobs: r.Options.Jobs, Fenced: len(r.sel.Fenced()), Connect: loader{r}, Definitions: definitions, Unchanged: r.filenodesUnchanged, Deferred: deferred, Emit: r.emit, Point: r.Point,
 		Traffic: r.traffic(), Back: r.back(), Await: r.await, Quiet: r.quiet, Prove: r.prove,

@@ -92,6 +92,7 @@ type run struct {
 	plan    plan.Plan
 	sel     plan.Selection
 
+	proof       *cutover.Proof // of the fence; nil until a switch is prepared
 	switched    cutover.Result // of the switch that this process made
 	definitions string         // of the source, as the switch found them
 }

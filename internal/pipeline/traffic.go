@@ -28,5 +28,3 @@ func (r *run) back() cutover.Back { return noBack{} }
 func (r *run) await(context.Context) error { return nil }
 
 func (r *run) quiet(context.Context) error { return nil }
-
-func (r *run) prove(context.Context) []cutover.Refusal { return nil }

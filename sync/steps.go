@@ -223,7 +223,7 @@ end $pgleap$`
 func Teardown(run plan.RunID) plan.Stage {
 	literal := plan.QuoteLiteral(run.Object())
 	return plan.Stage{
-		ID: plan.StageTeardown, Title: "subscription, slot and publication go; the old server stays fenced", Irreversible: true,
+		ID: plan.StageTeardown, Title: "subscription and slot go; the old server stays fenced", Irreversible: true,
 		Steps: []plan.Step{
 			{
 				ID: "teardown.subscription", Title: "drop subscription " + run.Object(), On: plan.Target,
@@ -237,13 +237,18 @@ func Teardown(run plan.RunID) plan.Stage {
 				Do:    plan.Action{Call: CallUnslot, SQL: DropSlotStatement(run)}, ByHand: unslotByHand(run),
 				Notice: "nothing: the old server may let go of its WAL again",
 			},
-			{
-				ID: "teardown.publication", Title: "drop publication " + run.Object(), On: plan.Source,
-				Probe:  "select case when exists (select from pg_publication where pubname = " + literal + ") then 'absent' else 'done' end",
-				Do:     plan.Action{SQL: "drop publication if exists " + plan.QuoteIdent(run.Object())},
-				Lock:   "ACCESS EXCLUSIVE on the publication alone",
-				Notice: afterRelease,
-			},
 		},
+	}
+}
+
+// DropPublicationStep drops the publication at finalize: until then the old server's WAL is read by it. It comes before
+// replica identities are put back: a table that is published without one refuses its updates.
+func DropPublicationStep(run plan.RunID) plan.Step {
+	return plan.Step{
+		ID: "finalize.publication", Title: "drop publication " + run.Object(), On: plan.Source,
+		Probe:  "select case when exists (select from pg_publication where pubname = " + plan.QuoteLiteral(run.Object()) + ") then 'absent' else 'done' end",
+		Do:     plan.Action{SQL: "drop publication if exists " + plan.QuoteIdent(run.Object())},
+		Lock:   "ACCESS EXCLUSIVE on the publication alone",
+		Notice: afterRelease,
 	}
 }

@@ -201,7 +201,7 @@ func (u *upgrade) bypass(t *testing.T, w way, number *atomic.Int64) *bypass {
 	}
 	b := &bypass{way: w, ended: make(chan error, 1)}
 	go func() {
-		pace := time.NewTicker(10 * time.Millisecond) // the target is to keep up
+		pace := time.NewTicker(50 * time.Millisecond) // the target is to keep up
 		defer pace.Stop()
 		for ; ; <-pace.C {
 			n := fmt.Sprint(number.Add(1))

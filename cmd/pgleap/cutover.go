@@ -55,15 +55,17 @@ source is writable again (exit 6). Killed at any instruction, the same command r
 func finalizeCommand() *cli.Command {
 	return &cli.Command{
 		Name: "finalize", Usage: "after a cutover: drop the fence on the old server and what is left of pgleap",
-		Flags: join(addressFlags(), confirmFlags(), outputFlags()),
+		Flags: join(addressFlags(), []cli.Flag{lateWritesFlag()}, confirmFlags(), outputFlags()),
 		Description: describe(`Drops schema pgleap on both sides, and with it the fence: THE OLD SERVER TAKES WRITES AGAIN that nobody carries
-over. Do it when no client is left on it, just before it is shut down.`,
-			"pgleap finalize --confirm shop", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift, exitNotReady, exitLocked, exitInterrupted),
+over. Do it when no client is left on it, just before it is shut down. First the old server's WAL is read to its end:
+what somebody wrote there behind the fence is told, and refused until --despite-late-writes is given (exit 7).`,
+			"pgleap finalize --confirm shop", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift, exitNotReady, exitPastReturn, exitLocked, exitInterrupted),
 		Action: func(c *cli.Context) error {
 			s, err := newSession(c, true)
 			if err != nil {
 				return err
 			}
+			s.LateWrites = c.Bool("despite-late-writes")
 			if err := s.confirm(c, "The fence on the old server goes: it takes writes again that nobody carries over."); err != nil {
 				return s.finish(err)
 			}

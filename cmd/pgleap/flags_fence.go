@@ -27,3 +27,7 @@ func fenceKnown(f plan.Fence) error {
 	}
 	return plan.Fail(plan.KindUsage, "give auto, lock or guard", "--fence %q is not known", string(f))
 }
+
+func lateWritesFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "despite-late-writes", Usage: "finalize although somebody wrote to the old server behind the fence: it was carried over, or is not needed"}
+}

@@ -108,6 +108,9 @@ func writeStatus(w io.Writer, st pipeline.Status) error {
 	if st.Fenced {
 		b.WriteString("source     fenced: it takes no writes\n")
 	}
+	if st.Witness != nil {
+		fmt.Fprintf(&b, "old WAL    %s\n", st.Witness)
+	}
 	for _, p := range st.Problems {
 		fmt.Fprintf(&b, "%-10s %s\n", p.Level, p.Text)
 		if p.Mend != "" {

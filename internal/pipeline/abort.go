@@ -112,6 +112,9 @@ func refusePastReturn(ctx context.Context, s *pg.Source) error {
 
 // down walks the stages backwards and undoes their steps, each of which may never have been done.
 func (r *run) down(ctx context.Context) error {
+	if err := cutover.DropWitness(ctx, r.source, r.Run.Object()); err != nil {
+		return err
+	}
 	for _, stage := range slices.Backward(r.plan.Stages) {
 		if stage.Irreversible || stage.ID == plan.StageSwitch {
 			continue
@@ -184,6 +187,9 @@ func (r *run) undoSource(ctx context.Context, s *pg.Source) error {
 		if _, err := r.target.Exec(ctx, pgsync.DropSubscriptionStatement(r.Run)); err != nil {
 			return fmt.Errorf("drop subscription %s: %w", r.Run.Object(), err)
 		}
+	}
+	if err := cutover.DropWitness(ctx, s, r.Run.Object()); err != nil {
+		return err
 	}
 	stage := pgsync.Publish(r.Run, plan.Facts{}, plan.Facts{}, plan.Selection{}, plan.Options{})
 	for i, step := range slices.Backward(stage.Steps) {

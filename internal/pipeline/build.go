@@ -44,7 +44,7 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 			switchByHand(run, source.Version, sel, o, cut),
 			withCopied(release(run, sel), source, sel, o),
 			pgsync.Teardown(run),
-			withUnguard(finalize(repairs), sel, o),
+			withoutWitness(run, withUnguard(finalize(repairs), sel, o)),
 		),
 	}
 	return p.Estimated(sel)

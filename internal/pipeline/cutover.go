@@ -69,6 +69,9 @@ func Cutover(ctx context.Context, c Config) error {
 	if err := r.errNotProven(); err != nil {
 		return err
 	}
+	if err := r.tellWitness(ctx); err != nil {
+		return err
+	}
 	r.tellWarnings()
 	r.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf("point the clients at %s. The old server stays fenced: who writes to it gets SQLSTATE 25006. pgleap finalize, when nobody needs it any more", r.Target)})
 	return nil
@@ -122,6 +125,9 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		if err := r.gate(ctx); err != nil {
 			return err
 		}
+		if err := r.makeWitness(ctx); err != nil {
+			return err
+		}
 	}
 	recorded, err := r.journal.Steps(ctx)
 	if err != nil {
@@ -153,6 +159,9 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	result, err := w.Do(ctx)
 	r.definitions = definitions
 	if err != nil {
+		if k := plan.KindOf(err); k == plan.KindNotSwitched || k == plan.KindInterrupted {
+			r.dropWitness(ctx)
+		}
 		if plan.KindOf(err) == plan.KindNotSwitched {
 			r.recordUndone(err)
 		}

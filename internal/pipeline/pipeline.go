@@ -23,6 +23,7 @@ type Config struct {
 	Options          plan.Options
 	PgDump           string // a command line; "" searches
 	TrialLoad        TrialLoad
+	LateWrites       bool // finalize although somebody wrote to the old server behind the fence
 	Emit             func(plan.Event)
 	Log              *slog.Logger
 	// Point is told at every instruction at which a test may want to die. Nil outside of tests.

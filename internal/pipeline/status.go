@@ -64,7 +64,8 @@ type Status struct {
 	Growth   float64             `json:"retained_bytes_per_second"` // of the WAL that our slot keeps
 	Worker   *pgsync.Worker      `json:"apply_worker,omitempty"`
 	Fenced   bool                `json:"source_fenced"`
-	Aborting bool                `json:"aborting,omitempty"` // an abort was begun and not finished
+	Witness  *cutover.Witnessed  `json:"source_wal,omitempty"` // who wrote on the source behind the fence
+	Aborting bool                `json:"aborting,omitempty"`   // an abort was begun and not finished
 	Problems []Problem           `json:"problems"`
 }
 
@@ -124,6 +125,12 @@ func ReadStatus(ctx context.Context, c Config, th Thresholds) (Status, error) {
 	}
 	if err := r.stageStates(ctx, &st); err != nil {
 		return st, err
+	}
+	if st.Witness, err = r.witness(ctx, witnessSoon); err != nil {
+		return st, err
+	}
+	if st.Problems = append(st.Problems, witnessProblem(st.Witness)...); len(st.Problems) > 0 {
+		st.Level = Critical
 	}
 	if done(st, plan.StageTeardown) || !done(st, plan.StagePublish) {
 		return st, nil

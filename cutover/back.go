@@ -65,15 +65,12 @@ func WithWayBack(run plan.RunID, d plan.Direction, stage plan.Stage, takesOver p
 }
 
 // BackStage returns the switch of a rollback: that of a cutover with the sides swapped. forward is the cutover's stage
-// without its way back, read the statement that reads the sequences of the target.
-func BackStage(run plan.RunID, forward plan.Stage, read string, source pgver.Version) plan.Stage {
+// without its way back.
+func BackStage(run plan.RunID, forward plan.Stage, source pgver.Version) plan.Stage {
 	d := plan.Backward
 	stage := forward
 	stage.ID, stage.Title, stage.Steps = plan.StageBackSwitch, d.Words(forward.Title), nil
 	for _, s := range forward.Steps {
-		if s.ID == StepSequences {
-			s.Do.SQL = read
-		}
 		stage.Steps = append(stage.Steps, turned(s))
 	}
 	return WithWayBack(run, d, stage, source)

@@ -86,8 +86,8 @@ create unlogged table pgleap.definitions as select d as definitions from (
 commit;`}
 }
 
-func fenceByHand(triggers string) string {
-	return plan.Script(plan.Typed{In: plan.TerminalOld, About: "create the fence; nobody sees it before the commit", Text: plan.Terminated(triggers)})
+func fenceByHand(about, statements string) string {
+	return plan.Script(plan.Typed{In: plan.TerminalOld, About: about, Text: plan.Terminated(statements)})
 }
 
 func drainByHand() string {

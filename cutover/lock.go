@@ -40,6 +40,15 @@ func (w *Switch) open(ctx context.Context) (*sessions, error) {
 			return nil, err
 		}
 	}
+	s.readers = []*pg.Source{s.reader}
+	for len(s.readers) < w.Readers {
+		more, err := w.Connect.OpenSource(ctx)
+		if err != nil {
+			s.close()
+			return nil, err
+		}
+		s.readers = append(s.readers, more)
+	}
 	for _, p := range []**pg.Target{&s.watch, &s.set} {
 		if *p, err = w.Connect.OpenTarget(ctx); err != nil {
 			s.close()
@@ -112,7 +121,7 @@ func (w *Switch) missingTriggers(ctx context.Context, s *sessions) error {
 	there := map[string]bool{}
 	var table plan.Name
 	if _, err := pgx.ForEachRow(rows, []any{&table.Schema, &table.Name}, func() error {
-		there[createFence(table)] = true
+		there[plan.FenceTriggerOn(table)] = true
 		return nil
 	}); err != nil {
 		return wrap("look for triggers of an earlier fence", err)
@@ -130,9 +139,10 @@ func (w *Switch) rehearse(ctx context.Context, fence *pg.Source) error {
 // lock takes every lock of the plan in one transaction and leaves it open. Against the application's own
 // order it can deadlock: the table at which it failed moves to the front, and it is tried again, until the
 // context ends.
-func (w *Switch) lock(ctx context.Context, s *sessions) (attempts, tables int, ms float64, err error) {
+func (w *Switch) lock(ctx context.Context, s *sessions) (attempts int, ms float64, err error) {
 	order := w.statements(StepLock) // what nobody can fence is locked too, and is no table of the run
 	victim := w.preferToBeVictim(ctx, s.fence)
+	var last []pg.Blocker // a look that the deadline cut knows less than the one before
 	for yield := false; ; {
 		attempts++
 		timeout := timeoutOf(attempts)
@@ -143,24 +153,29 @@ func (w *Switch) lock(ctx context.Context, s *sessions) (attempts, tables int, m
 		failed, blockers, err := w.tryLock(ctx, s, order, timeout)
 		if err == nil {
 			since(began, &ms)
-			return attempts, len(order), ms, nil
+			return attempts, ms, nil
 		}
+		if len(blockers) == 0 {
+			blockers = last
+		}
+		last = blockers
 		if ctx.Err() != nil {
-			return attempts, len(order), 0, &blockedError{statement: statementAt(order, failed), on: w.Direction.From(), side: plan.Source, direction: w.Direction, blockers: blockers, err: err}
+			return attempts, 0, &blockedError{statement: statementAt(order, failed), on: w.Direction.From(), side: plan.Source, direction: w.Direction, blockers: blockers, err: err}
 		}
 		code := pg.Code(err)
-		if code != pg.CodeDeadlock && code != pg.CodeLockTimeout {
-			return attempts, len(order), 0, fmt.Errorf("%s: %w", statementAt(order, failed), err)
+		unsettled := errors.Is(err, errUnsettled)
+		if code != pg.CodeDeadlock && code != pg.CodeLockTimeout && !unsettled {
+			return attempts, 0, fmt.Errorf("%s: %w", statementAt(order, failed), err)
 		}
-		if failed < len(order) {
+		if 0 <= failed && failed < len(order) && !w.guarded() { // the guard always comes first
 			table := order[failed]
 			order = slices.Insert(slices.Delete(order, failed, failed+1), 0, table)
 		}
 		yield = !victim && slices.ContainsFunc(blockers, func(b pg.Blocker) bool { return b.Autovacuum })
-		if code == pg.CodeLockTimeout {
+		if code == pg.CodeLockTimeout || unsettled {
 			select {
 			case <-ctx.Done():
-				return attempts, len(order), 0, &blockedError{statement: order[0], on: w.Direction.From(), side: plan.Source, direction: w.Direction, blockers: blockers, err: ctx.Err()}
+				return attempts, 0, &blockedError{statement: order[0], on: w.Direction.From(), side: plan.Source, direction: w.Direction, blockers: blockers, err: ctx.Err()}
 			case <-time.After(breath):
 			}
 		}
@@ -183,9 +198,16 @@ func (w *Switch) tryLock(ctx context.Context, s *sessions, order []string, timeo
 	n, err := s.fence.ExecEach(ctx, append(head, order...))
 	stop()
 	blockers = <-seen
+	if err == nil && w.guarded() {
+		blockers, err = w.settle(ctx, s, timeout)
+		n = 0
+	}
 	if err != nil {
 		if lost := s.fence.Rollback(); lost != nil && pg.Code(err) != "" {
 			err = fmt.Errorf("give the locks back: %w (after: %s)", lost, err)
+		}
+		if w.guarded() && n == 0 {
+			return unseen, blockers, err
 		}
 		return max(0, n-len(head)), blockers, err
 	}
@@ -213,8 +235,14 @@ func watchBlockers(ctx context.Context, q pg.Querier, pid uint32) []pg.Blocker {
 	}
 }
 
+// unseen stands for the statement that finds writers whom the guard does not see.
+const unseen = -1
+
 func statementAt(order []string, i int) string {
-	if i < len(order) {
+	switch {
+	case i == unseen:
+		return "wait for writers that the guard does not see"
+	case i < len(order):
 		return order[i]
 	}
 	return "commit"

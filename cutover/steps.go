@@ -36,12 +36,10 @@ const (
 // once replication has ended; copies is what is copied while writes stand still.
 func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, deferred []plan.Step, copies Copies) plan.Stage {
 	fenced := sel.Fenced()
-	var locks, triggers []string
-	for _, r := range fenced {
-		locks = append(locks, "lock table only "+r.Name.String()+" in share row exclusive mode")
-		triggers = append(triggers, createFence(r.Name))
+	lock, fence := locked(run, fenced, copies.locks), triggered(fenced)
+	if o.Guarded(sel) {
+		lock, fence = guarded(run, len(fenced), copies.locks)
 	}
-	locks = append(locks, copies.locks...)
 	title := fmt.Sprintf("fence %d tables, drain, set the sequences", len(fenced))
 	if len(copies.steps) > 0 {
 		title = fmt.Sprintf("fence %d tables, copy %d and the large objects, drain, set the sequences", len(fenced), len(sel.InSwitch(o)))
@@ -49,18 +47,7 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 	stage := plan.Stage{
 		ID: plan.StageSwitch, Title: title, Budget: o.MaxWriteStall, UndoOnFailure: true,
 		Steps: []plan.Step{
-			{
-				ID: StepLock, Title: "lock every table against writers", On: plan.Source,
-				Why:     "writers that are inside finish first, the next ones wait without an error; readers go on. At a deadlock or a timeout the lock is given back, the table moves to the front, and it is tried again",
-				Do:      plan.Action{Call: CallSwitch, SQL: joined(locks)},
-				Undo:    plan.Action{Call: CallSwitch, SQL: "rollback"},
-				Hazards: []plan.Hazard{plan.HazardLocks, plan.HazardStopsWrites},
-				Lock:    "SHARE ROW EXCLUSIVE on every table, until the fence is committed or the switch is undone",
-				Notice:  "writers wait, without an error; readers go on",
-				ByHand:  lockByHand(run, joined(locks)),
-				Trouble: "the locks are not granted: a transaction of the application holds one for long. Type rollback; and look on the old server who it is: " +
-					"select pid, usename, application_name, xact_start, state, query from pg_stat_activity where xact_start < now() - interval '1 s' order by xact_start. Let it end, or end it with select pg_terminate_backend(PID)",
-			},
+			lock,
 			{
 				ID: StepMarker, Title: "write a marker, and take the fence LSN", On: plan.Source,
 				Why:     "no write that was let through is still open: the marker's commit stands behind all of them",
@@ -76,16 +63,7 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 				Notice:  waiting,
 				Trouble: "something was changed: type rollback; in terminal OLD, make the same change on the new server, and go back to step finish.compare",
 			},
-			{
-				ID: StepFence, Title: "create the fence in the transaction that holds the locks", On: plan.Source,
-				Why:     "outlives us and the server's restart once it is committed; refuses every writer except replication with SQLSTATE 25006",
-				Probe:   plan.FenceProbe,
-				Do:      plan.Action{Call: CallSwitch, SQL: joined(triggers)},
-				Undo:    plan.Action{Call: CallSwitch, SQL: "rollback"},
-				Hazards: []plan.Hazard{plan.HazardStopsWrites}, ByHand: fenceByHand(joined(triggers)),
-				Lock:   "SHARE ROW EXCLUSIVE on every table, which is held already",
-				Notice: waiting,
-			},
+			fence,
 			{
 				ID: StepDrain, Title: "wait until the marker is on the target", On: plan.Target,
 				Why:     "a subscription applies transactions in the order of their commits: with the marker, every commit before it is there, and durable",
@@ -101,6 +79,9 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 				Notice: waiting + "; nextval goes on",
 			},
 		},
+	}
+	if o.Guarded(sel) {
+		stage.Steps = slices.Insert(stage.Steps, 1, settled())
 	}
 	stage.Steps = slices.Concat(copies.before(), stage.Steps, copies.inside())
 	for i, d := range deferred {
@@ -130,9 +111,49 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 	return stage
 }
 
-// createFence is the statement that fences one table.
-func createFence(table plan.Name) string {
-	return "create trigger " + plan.FenceTrigger + " before insert or update or delete or truncate on " + table.String() + " for each statement execute procedure pgleap.fence()"
+// locked is the lock of every table, and triggered its fence.
+func locked(run plan.RunID, fenced []plan.Relation, more []string) plan.Step {
+	var locks []string
+	for _, r := range fenced {
+		locks = append(locks, "lock table only "+r.Name.String()+" in share row exclusive mode")
+	}
+	locks = append(locks, more...)
+	return plan.Step{
+		ID: StepLock, Title: "lock every table against writers", On: plan.Source,
+		Why:     "writers that are inside finish first, the next ones wait without an error; readers go on. At a deadlock or a timeout the lock is given back, the table moves to the front, and it is tried again",
+		Do:      plan.Action{Call: CallSwitch, SQL: joined(locks)},
+		Undo:    plan.Action{Call: CallSwitch, SQL: "rollback"},
+		Hazards: []plan.Hazard{plan.HazardLocks, plan.HazardStopsWrites},
+		Lock:    "SHARE ROW EXCLUSIVE on every table, until the fence is committed or the switch is undone",
+		Notice:  "writers wait, without an error; readers go on",
+		ByHand:  lockByHand(run, joined(locks)),
+		Trouble: "the locks are not granted: " + lockTrouble,
+	}
+}
+
+const lockTrouble = "a transaction of the application holds one for long. Type rollback; and look on the old server who it is: " +
+	"select pid, usename, application_name, xact_start, state, query from pg_stat_activity where xact_start < now() - interval '1 s' order by xact_start. Let it end, or end it with select pg_terminate_backend(PID)"
+
+func triggered(fenced []plan.Relation) plan.Step {
+	triggers := joined(fenceTriggers(fenced))
+	return plan.Step{
+		ID: StepFence, Title: "create the fence in the transaction that holds the locks", On: plan.Source,
+		Why:     "outlives us and the server's restart once it is committed; refuses every writer except replication with SQLSTATE 25006",
+		Probe:   plan.FenceProbe,
+		Do:      plan.Action{Call: CallSwitch, SQL: triggers},
+		Undo:    plan.Action{Call: CallSwitch, SQL: "rollback"},
+		Hazards: []plan.Hazard{plan.HazardStopsWrites}, ByHand: fenceByHand("create the fence; nobody sees it before the commit", triggers),
+		Lock:   "SHARE ROW EXCLUSIVE on every table, which is held already",
+		Notice: waiting,
+	}
+}
+
+func fenceTriggers(fenced []plan.Relation) []string {
+	var triggers []string
+	for _, r := range fenced {
+		triggers = append(triggers, plan.FenceTriggerOn(r.Name))
+	}
+	return triggers
 }
 
 // waiting is what production notices while the switch is under way.

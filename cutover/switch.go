@@ -30,8 +30,11 @@ type Switch struct {
 	Subscription string
 	Budget       time.Duration
 	Jobs         int // copies that go side by side
+	Tables       int // tables that the fence is to stand on
 	Connect      Connector
-	Sequences    func(source *pg.Source, target *pg.Target) Sequences
+	// Sequences carries them between sessions that are there for it: Readers on the source, one on the target.
+	Sequences func(sources []*pg.Source, target *pg.Target) Sequences
+	Readers   int
 	// Unchanged is asked behind the locks too: what the definitions alone do not tell.
 	Unchanged func(ctx context.Context, source pg.Querier) error
 	// Definitions is what StepUnchanged read before the catalogs were compared.
@@ -101,17 +104,20 @@ type Connector interface {
 // sessions are opened and warmed before anybody waits.
 type sessions struct {
 	fence, reader, marker *pg.Source
+	readers               []*pg.Source // of sequences; the first is reader
 	watch, set            *pg.Target
 	pairs                 []pair // for copies; none where nothing is copied
 	fenceStarted          string // with the pid it names the fence's server process for good
 	setStarted            string
 	targetFenced          bool     // by an earlier way back
 	triggers              []string // of the fence, that are not there from an earlier switch
+	since                 string   // the transaction from which on a change of the definitions is new
+	relations             int64    // how many there were at the last look
 }
 
 func (s *sessions) close() {
-	for _, x := range []*pg.Source{s.fence, s.reader, s.marker} {
-		if x != nil {
+	for _, x := range append([]*pg.Source{s.fence, s.reader, s.marker}, s.readers...) {
+		if x != nil { // the first of the readers is closed twice, which does nothing
 			x.Close()
 		}
 	}
@@ -134,7 +140,7 @@ func (w *Switch) Do(ctx context.Context) (Result, error) {
 		return Result{}, w.notBegun(ctx, err)
 	}
 	defer s.close()
-	sequences := w.Sequences(s.reader, s.set)
+	sequences := w.Sequences(s.readers, s.set)
 	behind, err := w.fenceState(ctx, s.watch)
 	if err != nil {
 		return Result{}, err
@@ -157,6 +163,9 @@ func (w *Switch) Do(ctx context.Context) (Result, error) {
 	w.point("prepared")
 	if err == nil {
 		err = w.Quiet(ctx)
+	}
+	if err == nil {
+		err = w.baseline(ctx, s)
 	}
 	if err != nil {
 		return Result{}, w.notBegun(ctx, errors.Join(err, w.Back.Undo(context.WithoutCancel(ctx))))
@@ -202,13 +211,14 @@ func (w *Switch) attempt(ctx context.Context, s *sessions, sequences Sequences) 
 	}
 	since(began, &r.HoldMS)
 	w.point("held")
-	if r.Attempts, r.Tables, r.LockMS, err = w.lock(ctx, s); err != nil {
+	r.Tables = w.Tables
+	if r.Attempts, r.LockMS, err = w.lock(ctx, s); err != nil {
 		return r, err
 	}
 	w.point("locked")
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		if err := w.drain(inner, s, &r, func() { group.Go(func() error { return w.unchanged(inner, s.marker) }) }); err != nil {
+		if err := w.drain(inner, s, &r, func() { group.Go(func() error { return w.unchanged(inner, s) }) }); err != nil {
 			return err
 		}
 		defer since(time.Now(), &r.BackMS)
@@ -300,28 +310,6 @@ func ApplyBlockers(ctx context.Context, t *pg.Target, subscription string) ([]pg
 		return nil, err
 	}
 	return pg.Blockers(ctx, t, uint32(*pid))
-}
-
-// unchanged refuses when a definition was changed after the catalogs of both sides were found equal: a table
-// that came in between would not be fenced. Behind the locks no table of ours can change any more.
-func (w *Switch) unchanged(ctx context.Context, q pg.Querier) error {
-	now, err := Definitions(ctx, q, w.sql(StepUnchanged))
-	if err != nil {
-		return err
-	}
-	if now != w.Definitions {
-		return errors.New(w.Direction.Words("a table, column or sequence was created, changed or dropped on the source in the last moment: the definitions must stand still during a cutover"))
-	}
-	return w.Unchanged(ctx, q)
-}
-
-// Definitions reads the fingerprint of the source's tables, columns and sequences by the step's statement.
-func Definitions(ctx context.Context, q pg.Querier, statement string) (string, error) {
-	var text string
-	if err := q.QueryRow(ctx, statement).Scan(&text); err != nil {
-		return "", wrap("look at the definitions", err)
-	}
-	return text, nil
 }
 
 // deferred creates what must not fire before the release, in a transaction that is left open: it commits
@@ -449,9 +437,9 @@ func (w *Switch) repair(ctx context.Context, s *sessions, sequences Sequences) (
 	if err := w.Traffic.Move(limited); err != nil {
 		return r, w.pastReturn("point the clients at the target", err)
 	}
-	r.Tables = len(w.statements(StepFence))
+	r.Tables = w.Tables
 	var standing int
-	if err := s.reader.QueryRow(limited, `select count(*) from pg_trigger where tgname = $1 and not tgisinternal`, plan.FenceTrigger).Scan(&standing); err == nil && standing < r.Tables {
+	if err := s.reader.QueryRow(limited, plan.Standing).Scan(&standing); err == nil && standing < r.Tables {
 		w.Emit(plan.Event{Kind: plan.EventNote, Stage: w.Stage.ID, Message: fmt.Sprintf(w.Direction.Words("the fence stands on %d of %d tables of the old server: the others were dropped, or their triggers were, by hand; what is written there is not carried over"), standing, r.Tables)})
 	}
 	return w.released(ctx, s, r, sequences, started)

@@ -19,6 +19,7 @@ var gateChecks = []check{
 	{CheckInfo{"sequences-behind", "No column is ahead of its sequence", Warning, "C", "Positions are carried over exactly: where rows were written with values of their own beyond the sequence, the next value collides on the new server as it would on the old one.", "Set the sequence on the source, before the switch."}, nil},
 	{CheckInfo{"direct-clients", "Who is connected to the old server", Warning, "C", "Clients that stay on the old server, or go past its poolers, meet the fence's error (SQLSTATE 25006) with their next write.", "Point them at the new server at the switch."}, nil},
 	{CheckInfo{"pooler", "Every pooler can be reached, paused and pointed elsewhere", Blocker, "C", "The clients are held by all poolers or by none: one that is out of reach, in session mode, paused or pointed elsewhere would let clients through, or never let them go on.", "Mend what the finding names, on the pooler's admin console or in its file."}, nil},
+	{CheckInfo{"fence-proof", "Nobody can write past the fence", Blocker, "CA", "The fence is a trigger: a session that writes as a replica does not meet it, nor does one where somebody has switched it off. Behind the fence a write is tried as each role, and the old server's WAL is read for what was written all the same.", "Reset session_replication_role, enable the trigger."}, nil},
 	{CheckInfo{"check-age", "The last full check is younger than an hour", Blocker, "C", "What was right last week may be wrong tonight: a cutover makes every check again when the last time is longer ago.", "Mend what the check says."}, nil},
 	{CheckInfo{"drift", "The definitions are what was planned", Blocker, "SC", "A table, column, index, grant or sequence that came, went or changed since the plan would be missing or wrong on the new server.", "Make the same change on the other side, or begin anew: pgleap abort, then pgleap sync."}, nil},
 }
@@ -34,6 +35,68 @@ type GateFacts struct {
 	Behind         []SequenceBehind
 	Clients        []Clients // sessions on the source's database, without those of poolers
 	Pooled         bool      // clients go through poolers, which hold them
+
+	// What the fence would let pass.
+	Replicas  []SetReplica // settings session_replication_role = replica
+	FenceOff  []Name       // tables whose fence trigger is there, and switched off
+	Unguarded int          // tables that should bear the guard's trigger, and do not
+}
+
+// SetReplica is a role or a database whose sessions write as a replica. An empty name stands for all.
+type SetReplica struct{ Role, Database string }
+
+// alter is the statement that ends it.
+func (s SetReplica) alter() string {
+	const reset = " reset session_replication_role;"
+	switch {
+	case s.Role == "" && s.Database == "":
+		return "alter role all" + reset
+	case s.Role == "":
+		return "alter database " + QuoteIdent(s.Database) + reset
+	case s.Database == "":
+		return "alter role " + QuoteIdent(s.Role) + reset
+	}
+	return "alter role " + QuoteIdent(s.Role) + " in database " + QuoteIdent(s.Database) + reset
+}
+
+// Sessions says whose sessions are meant.
+func (s SetReplica) Sessions() string {
+	switch {
+	case s.Role == "" && s.Database == "":
+		return "every session"
+	case s.Role == "":
+		return "every session on database " + ident(s.Database)
+	case s.Database == "":
+		return "every session of " + ident(s.Role)
+	}
+	return "every session of " + ident(s.Role) + " on database " + ident(s.Database)
+}
+
+// pastTheFence judges what the fence would let pass.
+func pastTheFence(g GateFacts) []Finding {
+	var out []Finding
+	for _, s := range g.Replicas {
+		out = append(out, Finding{
+			Check: "fence-proof", Severity: Blocker, On: Source, Object: s.Role + "@" + s.Database,
+			Problem: fmt.Sprintf("%s writes as a replica (session_replication_role = replica is set)\nno trigger of the fence fires for it: after the switch its rows would stay on the old server alone", s.Sessions()),
+			Fix:     "reset it on the source, and let the sessions that have it end", SQL: s.alter(),
+		})
+	}
+	for _, t := range g.FenceOff {
+		out = append(out, Finding{
+			Check: "fence-proof", Severity: Blocker, On: Source, Object: t.String(),
+			Problem: fmt.Sprintf("the fence's trigger on %s is switched off\nafter the switch rows could be written there that stay on the old server alone", said(t)),
+			Fix:     "enable it on the source", SQL: "alter table " + t.String() + " enable trigger " + FenceTrigger + ";",
+		})
+	}
+	if g.Unguarded > 0 {
+		out = append(out, Finding{
+			Check: "fence-proof", Severity: Blocker, On: Source,
+			Problem: fmt.Sprintf("%s of the run do not bear the guard's trigger any more\nsomebody dropped it: after the switch rows could be written there that stay on the old server alone", plural(g.Unguarded, "table")),
+			Fix:     "begin anew: pgleap abort, then pgleap sync",
+		})
+	}
+	return out
 }
 
 // SequenceBehind is a column whose values are beyond the sequence that feeds it.
@@ -86,6 +149,7 @@ func CheckGate(g GateFacts) []Finding {
 			Fix:     "set it on the source", SQL: fmt.Sprintf("select setval(%s, %d);", QuoteLiteral(b.Sequence.String()), b.Found),
 		})
 	}
+	out = append(out, pastTheFence(g)...)
 	for _, c := range g.Clients {
 		from := c.Address
 		if from == "" {

@@ -99,6 +99,9 @@ func checkLocks(in input) []Finding {
 	}
 	prepared, _ := setting(in.source, "max_prepared_transactions")
 	tables := len(in.selection.Fenced())
+	if in.options.Guarded(in.selection) {
+		tables = 0 // one advisory lock, however many there are
+	}
 	room, need := perTransaction*(connections+prepared), 2*tables+len(in.selection.Sequences) // those are read in the switch, at once
 	if need <= room*9/10 {                                                                    // the last tenth is for everybody else
 		return nil

@@ -161,6 +161,7 @@ type Options struct {
 	SlotTimeout    time.Duration `json:"slot_timeout"`    // nanoseconds; how long the slot's creation may wait
 	Jobs           int           `json:"jobs"`            // parallel index builds and ANALYZE
 	SameMajor      bool          `json:"same_major,omitempty"`
+	Fence          Fence         `json:"fence,omitempty"`  // how writers are stopped; "" is FenceAuto
 	Accept         []string      `json:"accept,omitempty"` // ids of checks whose warnings were read and accepted
 
 	// Repairs: what pgleap does itself only when it is told to.

@@ -12,11 +12,13 @@ import (
 // beforehand is set by Prepare; Set then touches only those that have moved since.
 type Carrier struct {
 	Source *pg.Source
+	More   []*pg.Source // read beside Source, where Readers says that it pays; Prepare warms them
 	Target *pg.Target
 	Of     []plan.Sequence
 	Margin int64 // values, in the sequence's own direction
 
 	source, target map[plan.Name]Position
+	shares         []*share // what Prepare has divided among the sessions
 }
 
 // Report is one sequence as it was carried.
@@ -35,6 +37,9 @@ func (c *Carrier) Prepare(ctx context.Context) error {
 	if c.target, err = Read(ctx, c.Target, c.Target.Version(), c.Of); err != nil {
 		return fmt.Errorf("target: %w", err)
 	}
+	if c.shares, err = shares(ctx, append([]*pg.Source{c.Source}, c.More...), c.Of); err != nil {
+		return fmt.Errorf("source: %w", err)
+	}
 	if err := c.Read(ctx); err != nil {
 		return err
 	}
@@ -42,9 +47,13 @@ func (c *Carrier) Prepare(ctx context.Context) error {
 }
 
 // Read reads the source's positions.
-func (c *Carrier) Read(ctx context.Context) error {
-	var err error
-	if c.source, err = Read(ctx, c.Source, c.Source.Version(), c.Of); err != nil {
+func (c *Carrier) Read(ctx context.Context) (err error) {
+	if c.shares != nil {
+		c.source, err = readShares(ctx, c.shares)
+	} else {
+		c.source, err = Read(ctx, c.Source, c.Source.Version(), c.Of)
+	}
+	if err != nil {
 		return fmt.Errorf("source: %w", err)
 	}
 	return nil

@@ -15,25 +15,28 @@ func Teardown(run plan.RunID, wayBack bool) plan.Stage {
 		}
 	}
 	return plan.Stage{
-		ID: plan.StageTeardown, Title: "subscription, slot and publication go; the old server stays fenced", Irreversible: true,
+		ID: plan.StageTeardown, Title: "subscription and slot go; the old server stays fenced", Irreversible: true,
 		Steps: []plan.Step{
 			dropSubscription("teardown.subscription", run, plan.Target),
 			slot,
-			dropPublication("teardown.publication", run, plan.Source),
 		},
 	}
 }
 
 // LastSteps drop at finalize what was kept for the way back, in both directions. They come before replica identities
 // are put back: a table that is published without one refuses its updates.
-func LastSteps(run plan.RunID) []plan.Step {
+func LastSteps(run plan.RunID, wayBack bool) []plan.Step {
+	publication := dropPublication("finalize.publication", run, plan.Source) // until then the old server's WAL is read by it
+	if !wayBack {
+		return []plan.Step{publication}
+	}
 	return []plan.Step{
 		dropSubscription("finalize.back.subscription", run.Back(), plan.Source),
 		dropSlot("finalize.back.slot", run.Back(), plan.Target),
 		dropPublication("finalize.back.publication", run.Back(), plan.Target),
 		dropSubscription("finalize.subscription", run, plan.Target),
 		dropSlot("finalize.slot", run, plan.Source), // a rollback that was killed may have made it anew
-		dropPublication("finalize.publication", run, plan.Source),
+		publication,
 	}
 }
 

@@ -56,6 +56,7 @@ func planFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "refresh-matviews", Usage: "refresh the materialized views once more at each cutover, before writes stop"},
 		&cli.BoolFlag{Name: "copy-in-switch", Usage: "copy what cannot be published while writes stand still: unlogged tables, tables without a usable identity, large objects"},
 		&cli.BoolFlag{Name: "no-way-back", Usage: "leave the way back out: the old server does not follow the new one, and pgleap rollback is not possible"},
+		fenceFlag(),
 		marginFlag(),
 		stallFlag(),
 	}
@@ -124,7 +125,7 @@ func newSessionOf(c *cli.Context, n needs) (*session, error) {
 			SequenceMargin: c.Int64("sequence-margin"), MaxWriteStall: c.Duration("max-write-stall"), SlotTimeout: c.Duration("slot-timeout"),
 			Jobs: c.Int("jobs"), SameMajor: c.Bool("same-major"), Accept: list(c, "accept"),
 			SetReplicaIdentity: c.Bool("set-replica-identity"), Roles: c.Bool("roles"), Settings: c.Bool("settings"),
-			RefreshMatViews: c.Bool("refresh-matviews"), CopyInSwitch: c.Bool("copy-in-switch"),
+			RefreshMatViews: c.Bool("refresh-matviews"), CopyInSwitch: c.Bool("copy-in-switch"), Fence: fence(c),
 			NoWayBack: c.Bool("no-way-back"),
 		},
 	}
@@ -181,6 +182,9 @@ func (s *session) validate(c *cli.Context) error {
 	}
 	if l := s.TrialLoad; l != "" && l != pipeline.TrialAuto && l != pipeline.TrialFull && l != pipeline.TrialNone {
 		return plan.Fail(plan.KindUsage, "give auto, full or none", "--trial-load %q is not known", string(l))
+	}
+	if err := fenceKnown(s.Options.Fence); err != nil {
+		return err
 	}
 	if err := accepted(s.Options.Accept); err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 
 // gateFixtures are the checks that a cutover or a status makes: each test below makes one of them speak; the
 // cutover at the end must be silent about all.
-var gateFixtures = []string{"apply-alive", "all-ready", "lag", "apply-keeps-up", "target-writes", "statistics", "indexes-valid", "sequences-behind", "direct-clients", "check-age", "drift"}
+var gateFixtures = []string{"apply-alive", "all-ready", "lag", "apply-keeps-up", "target-writes", "statistics", "indexes-valid", "sequences-behind", "direct-clients", "fence-proof", "check-age", "drift"}
 
 // synced is an upgrade that is ready for its switch.
 func synced(t *testing.T, from, to int) *upgrade {
@@ -104,6 +104,11 @@ func TestFixtureGate(t *testing.T) {
 				u.target.run("update pg_index set indisvalid = false where indexrelid = 'orders_customer'::regclass")
 				u.run(exitNotReady, cutover...).says("indexes-valid: index public.orders_customer is invalid on the target", "reindex index public.orders_customer;")
 				u.target.run("reindex index orders_customer; update pg_index set indisvalid = true where indexrelid = 'orders_customer'::regclass")
+			})
+			t.Run("fence-proof", func(t *testing.T) {
+				u.source.run("create role loader login; alter role loader in database " + u.name + " set session_replication_role = replica")
+				u.run(exitNotReady, cutover...).says("fence-proof: every session of loader on database "+u.name, "alter role loader in database "+u.name+" reset session_replication_role;")
+				u.source.run("drop role loader")
 			})
 			t.Run("sequences-behind and direct-clients", func(t *testing.T) {
 				// A writer on the target keeps the switch from being made.

@@ -118,6 +118,9 @@ func writeStatus(w io.Writer, st pipeline.Status) error {
 	if st.Fenced || st.TargetFenced {
 		fmt.Fprintf(&b, "truth      the %s: it takes the writes, or will\n", st.Truth)
 	}
+	if st.Witness != nil {
+		fmt.Fprintf(&b, "old WAL    %s\n", st.Witness)
+	}
 	if st.WayBack != nil {
 		writeWayBack(&b, *st.WayBack)
 	}

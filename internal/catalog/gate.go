@@ -22,6 +22,7 @@ func Gate(ctx context.Context, source, target pg.Querier, sel plan.Selection, po
 		func() (err error) { g.InvalidIndexes, err = invalidIndexes(ctx, source, target); return err },
 		func() (err error) { g.Behind, err = Behind(ctx, source, sel); return err },
 		func() (err error) { g.Clients, err = Clients(ctx, source, pooled); return err },
+		func() error { return pastTheFence(ctx, source, &g) },
 	} {
 		if err := step(); err != nil {
 			return g, fmt.Errorf("read what the gate judges: %w", err)
@@ -81,6 +82,19 @@ func Clients(ctx context.Context, q pg.Querier, pooled []int32) ([]plan.Clients,
 		out = append(out, plan.Clients{User: r.Username, Application: r.Application, Address: r.Address, Sessions: r.Sessions})
 	}
 	return out, err
+}
+
+// pastTheFence finds whom the fence would let pass.
+func pastTheFence(ctx context.Context, source pg.Querier, g *plan.GateFacts) error {
+	rows, err := rowsOf[struct{ Kind, Role, Database, Schema, Name string }](ctx, source, "gate_fence")
+	for _, r := range rows {
+		if r.Kind == "trigger" {
+			g.FenceOff = append(g.FenceOff, plan.Name{Schema: r.Schema, Name: r.Name})
+		} else {
+			g.Replicas = append(g.Replicas, plan.SetReplica{Role: r.Role, Database: r.Database})
+		}
+	}
+	return err
 }
 
 // Behind compares each sequence of the selection with the outermost value of the column that it feeds, where an

@@ -43,11 +43,20 @@ func orNone(s string) string {
 
 // Blockers returns the sessions that the server process pid waits for. A prepared transaction has pid 0.
 func Blockers(ctx context.Context, q Querier, pid uint32) ([]Blocker, error) {
+	return sessions(ctx, q, "pg_blocking_pids($1::int)", int32(pid))
+}
+
+// Sessions returns those with the pids, as blockers. A prepared transaction has pid 0.
+func Sessions(ctx context.Context, q Querier, pids []int32) ([]Blocker, error) {
+	return sessions(ctx, q, "$1::int[]", pids)
+}
+
+func sessions(ctx context.Context, q Querier, pids string, arg any) ([]Blocker, error) {
 	rows, err := q.Query(ctx, `select b.pid, coalesce(a.usename, ''), coalesce(a.datname, ''), coalesce(a.application_name, ''),
   case when b.pid = 0 then 'a prepared transaction: see pg_prepared_xacts' else coalesce(a.state, '') end,
   coalesce(extract(epoch from clock_timestamp() - coalesce(a.xact_start, a.backend_start)), 0)::float8, coalesce(left(a.query, 120), ''),
   coalesce(a.backend_type = 'autovacuum worker', false)
-from unnest(pg_blocking_pids($1::int)) b(pid) left join pg_stat_activity a using (pid) order by a.xact_start`, int32(pid))
+from unnest(`+pids+`) b(pid) left join pg_stat_activity a using (pid) order by a.xact_start`, arg)
 	if err != nil {
 		return nil, fmt.Errorf("find who is waited for: %w", err)
 	}

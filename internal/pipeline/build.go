@@ -34,12 +34,14 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 		withLargeObjects(finish(run, source, target, sel, o, roles, entries), o),
 	}
 	wayBack := !o.NoWayBack && len(plan.WayBack(source, target, o)) == 0
-	cut := cutover.Stage(run, sel, sequences.ReadStatement(source.Version), o, schema.DeferredSteps(entries), cutover.CopySteps(source, target, sel, o))
+	cut := cutover.Stage(run, sel, sequences.SwitchStatement, o, schema.DeferredSteps(entries), cutover.CopySteps(source, target, sel, o))
 	var back []plan.Stage
 	if wayBack {
 		last := &stages[len(stages)-1]
 		last.Steps = append(last.Steps, pgsync.BackSteps(run, source, target, sel)...)
-		back = backStages(run, source, target, sel, cut)
+		locked := o
+		locked.Fence = plan.FenceLock // the guard's triggers are not on the target: they would cost production there for weeks
+		back = backStages(run, source, target, sel, cutover.Stage(run, sel, sequences.SwitchStatement, locked, nil, cutover.Copies{}))
 		cut = cutover.WithWayBack(run, plan.Forward, cut, target.Version)
 	}
 	if views := populated(sel.MatViews); o.RefreshMatViews && len(views) > 0 {
@@ -131,6 +133,9 @@ func finish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o pla
 		pgsync.Durable(run),
 	)
 	steps = append(steps, settingSteps(roles)...)
+	if o.Guarded(sel) {
+		steps = append(steps, cutover.GuardStep(cutover.StepGuard, plan.Source, sel.Fenced()))
+	}
 	return plan.Stage{ID: plan.StageFinish, Title: "indexes, constraints, triggers, statistics", Session: schema.SessionSettings(), Steps: steps}
 }
 
@@ -150,11 +155,7 @@ func release(run plan.RunID, sel plan.Selection, wayBack bool) plan.Stage {
 // finalize puts the replica identities back before schema pgleap goes, which knows how they were.
 func finalize(run plan.RunID, repairs []plan.IdentityRepair, wayBack bool) plan.Stage {
 	stage := cutover.Finalize()
-	var last []plan.Step
-	if wayBack {
-		last = pgsync.LastSteps(run)
-	}
-	stage.Steps = slices.Concat(last, pgsync.PutBackSteps(plan.Source, repairs), pgsync.PutBackSteps(plan.Target, repairs), stage.Steps)
+	stage.Steps = slices.Concat(withoutWitness(run, wayBack), pgsync.LastSteps(run, wayBack), pgsync.PutBackSteps(plan.Source, repairs), pgsync.PutBackSteps(plan.Target, repairs), stage.Steps)
 	return stage
 }
 

@@ -45,6 +45,10 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 		return r.alterBriefly(ctx, r.source.Session, s.ID, s.Do.SQL)
 	case pgsync.CallPutBack:
 		return r.putBack(ctx, s)
+	case cutover.CallGuard:
+		return r.guard(ctx, s)
+	case cutover.CallUnguard:
+		return r.unguard(ctx, s)
 	case pgsync.CallCopy:
 		return pgsync.FollowCopy(ctx, r.source, r.target, r.Run, s, r.sel, r.emit)
 	case callInitial:

@@ -13,6 +13,7 @@ import (
 	"pgleap/internal/pg"
 	"pgleap/internal/traffic"
 	"pgleap/plan"
+	"pgleap/sequences"
 	pgsync "pgleap/sync"
 )
 
@@ -62,6 +63,12 @@ func Cutover(ctx context.Context, c Config) error {
 	err = r.walkCutover(ctx, done[plan.StageSwitch])
 	r.closeReport(ctx, r.ends(), err)
 	if err != nil {
+		return err
+	}
+	if err := r.errNotProven(); err != nil {
+		return err
+	}
+	if err := r.tellWitness(ctx); err != nil {
 		return err
 	}
 	r.tellWarnings()
@@ -192,6 +199,9 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		if err := gate(ctx); err != nil {
 			return err
 		}
+		if err := r.makeWitness(ctx); err != nil {
+			return err
+		}
 	}
 	r.control = r.newControl(gate)
 	deferred, err := r.deferred(ctx, stage)
@@ -202,9 +212,13 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	if f, ok := back.(*following); ok {
 		defer f.close()
 	}
+	if err := r.openProof(ctx, r); err != nil {
+		return err
+	}
+	defer r.proof.Close()
 	*w = cutover.Switch{
 		Run: r.Run, Direction: r.direction, Subscription: r.lane().Object(), Stage: stage, Budget: r.Options.MaxWriteStall, Jobs: r.Options.Jobs, Connect: loader{r}, Definitions: w.Definitions, Unchanged: r.filenodesUnchanged, Deferred: deferred, Emit: r.emit, Point: r.Point,
-		Traffic: moving, Back: back, Prove: r.prove, Rehearse: r.Control.Rehearse,
+		Tables: len(r.sel.Fenced()), Readers: sequences.Readers(len(r.sel.Sequences)), Traffic: moving, Back: back, Prove: r.prove, Rehearse: r.Control.Rehearse,
 		Fenced: func(fence, opens cutover.Process) { moving.Fenced(traffic.Process(fence), traffic.Process(opens)) },
 		Await: func(ctx context.Context) error {
 			if err := r.await(ctx); err != nil {
@@ -219,9 +233,9 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 			r.saw = moving.Saw(ctx)
 			return r.advanceAgain(ctx, back)
 		},
-		Sequences: func(source *pg.Source, target *pg.Target) cutover.Sequences {
+		Sequences: func(sources []*pg.Source, target *pg.Target) cutover.Sequences {
 			c := r.carrier()
-			c.Source, c.Target = source, target
+			c.Source, c.More, c.Target = sources[0], sources[1:], target
 			return c
 		},
 		Record: func(ctx context.Context, t *pg.Target, step plan.StepID) error {
@@ -233,12 +247,18 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	r.reportSwitch(ctx, r.ends(), result, err)
 	if err != nil {
 		if kind := plan.KindOf(err); kind == plan.KindNotSwitched || kind == plan.KindInterrupted {
+			r.forgetWitness(ctx)
 			r.recordUndone(err)
 		}
 		tellHooks(ctx, moving, hooks.AfterRelease, result, err)
 		return err
 	}
 	r.switched = result
+	if r.Control.Rehearse {
+		r.forgetWitness(ctx)
+	} else { // it takes writes again: an earlier witness of it has nothing more to say
+		r.turned().forgetWitness(ctx)
+	}
 	if r.Control.Rehearse { // nothing is left of it, and whoever asks what became of the attempt must know
 		if moving.Armed() {
 			moving.Tell(context.WithoutCancel(ctx), hooks.OnAbort, hooks.Call{"PGLEAP_MESSAGE": "it was a rehearsal: everything is given back"})

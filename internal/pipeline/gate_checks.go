@@ -23,6 +23,13 @@ func (r *run) judgeGate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if r.Options.Guarded(r.sel) {
+		var standing int
+		if err := r.source.QueryRow(ctx, plan.Standing).Scan(&standing); err != nil {
+			return fmt.Errorf("count the tables that bear the guard: %w", err)
+		}
+		g.Unguarded = max(0, len(r.sel.Fenced())-standing-len(g.FenceOff))
+	}
 	return r.refuse(plan.CheckGate(g), "mend it, then run pgleap cutover again", "the switch was not begun, writes were never stopped")
 }
 

@@ -124,7 +124,7 @@ func readFacts(t *testing.T, c Config) plan.Facts {
 	return facts
 }
 
-func client(t *testing.T, uri string) *pg.Session {
+func client(t testing.TB, uri string) *pg.Session {
 	t.Helper()
 	a, err := pg.ParseAddress(uri)
 	if err != nil {
@@ -139,7 +139,7 @@ func client(t *testing.T, uri string) *pg.Session {
 }
 
 // rows returns the first column.
-func rows(t *testing.T, uri, sql string) []string {
+func rows(t testing.TB, uri, sql string) []string {
 	t.Helper()
 	list, err := client(t, uri).Script(context.WithoutCancel(t.Context()), sql)
 	if err != nil {

@@ -28,6 +28,7 @@ type Config struct {
 	TrialLoad        TrialLoad
 	Traffic          TrafficConfig
 	Control          ControlConfig
+	LateWrites       bool // finalize although somebody wrote to the old server behind the fence
 	Emit             func(plan.Event)
 	Log              *slog.Logger
 	// Point is told at every instruction at which a test may want to die. Nil outside of tests.
@@ -109,6 +110,7 @@ type run struct {
 
 	direction plan.Direction // of the switch; backward in what turned returns
 
+	proof       *cutover.Proof // of the fence; nil until a switch is prepared
 	switched    cutover.Result // of the switch that this process made
 	definitions string         // of the source, as the switch found them
 	control     *control       // of the switch that is being made

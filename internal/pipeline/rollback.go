@@ -148,8 +148,22 @@ func (r *run) walkBack(ctx context.Context) error {
 			return err
 		}
 	}
+	back := r.turned()
+	w, err := back.witness(ctx, witnessSoon)
+	if err != nil {
+		return err
+	}
 	r.point("rolled-back.before")
-	return r.journal.Record(context.WithoutCancel(ctx), journal.RolledBack, "", "", nil)
+	if err := r.journal.Record(context.WithoutCancel(ctx), journal.RolledBack, "", "", nil); err != nil {
+		return err
+	}
+	if w != nil {
+		back.emitWitness(plan.StageBackRelease, w)
+	}
+	if err := back.errNotProven(); err != nil {
+		return err
+	}
+	return back.errWitnessed(w, lateWrites)
 }
 
 // switchBack walks the switch of the rollback.

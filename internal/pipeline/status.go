@@ -70,8 +70,9 @@ type Status struct {
 	Unfinished   string         `json:"unfinished,omitempty"` // cutover or rollback: it is past its point of no return and was killed
 	WayBack      *WayBackStatus `json:"way_back,omitempty"`   // while the target is the truth
 
-	Aborting bool      `json:"aborting,omitempty"` // an abort was begun and not finished
-	Problems []Problem `json:"problems"`
+	Witness  *cutover.Witnessed `json:"source_wal,omitempty"` // who wrote on the source behind the fence
+	Aborting bool               `json:"aborting,omitempty"`   // an abort was begun and not finished
+	Problems []Problem          `json:"problems"`
 }
 
 // Next says what the operator would do now.
@@ -133,7 +134,11 @@ func ReadStatus(ctx context.Context, c Config, th Thresholds) (Status, error) {
 	}
 	switch {
 	case st.Truth == plan.Target:
-		err = r.wayBack(ctx, &st)
+		if err = r.wayBack(ctx, &st); err != nil {
+			return st, err
+		}
+		st.Witness, err = r.witness(ctx, witnessSoon)
+		st.Problems = append(st.Problems, witnessProblem(st.Witness)...)
 	case done(st, plan.StagePublish) && st.Unfinished == "":
 		err = r.replication(ctx, &st, th)
 	}

@@ -65,8 +65,6 @@ func (r *run) poolersSaw(ctx context.Context, since map[string]pooler.Stats) []P
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-func (r *run) prove(context.Context) []cutover.Refusal { return nil }
-
 // openTraffic connects to everything that stands between the clients and the servers, for a switch in the run's
 // direction.
 func (r *run) openTraffic(ctx context.Context) (*traffic.Traffic, error) {

@@ -85,6 +85,7 @@ func (r *run) tellIgnored(given plan.Options) {
 		{"--roles", given.Roles, has.Roles, given.Roles},
 		{"--settings", given.Settings, has.Settings, given.Settings},
 		{"--refresh-matviews", given.RefreshMatViews, has.RefreshMatViews, given.RefreshMatViews},
+		{"--fence", given.Fence, has.Fence, given.Fence != ""},
 		{"--copy-in-switch", given.CopyInSwitch, has.CopyInSwitch, given.CopyInSwitch},
 		{"--no-way-back", given.NoWayBack, has.NoWayBack, given.NoWayBack},
 	} {
@@ -205,6 +206,9 @@ func Finalize(ctx context.Context, c Config) error {
 	}
 	if !done[plan.StageTeardown] {
 		return plan.Fail(plan.KindNotReady, "finish it with pgleap cutover, or take it back with pgleap abort", "run %s has not been switched over", r.Run)
+	}
+	if err := r.refuseWitnessed(ctx); err != nil {
+		return err
 	}
 	if err := r.dropProofs(ctx); err != nil {
 		return err

@@ -6,21 +6,18 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"pgleap/cutover"
 	"pgleap/internal/journal"
 	"pgleap/internal/pg"
 	"pgleap/internal/pgver"
 	"pgleap/plan"
-	"pgleap/sequences"
 	pgsync "pgleap/sync"
 )
 
 // backStages are the stages of pgleap rollback. forward is the switch of the cutover.
 func backStages(run plan.RunID, source, target plan.Facts, sel plan.Selection, forward plan.Stage) []plan.Stage {
 	return []plan.Stage{
-		cutover.BackStage(run, forward, sequences.ReadStatement(target.Version), source.Version),
+		cutover.BackStage(run, forward, source.Version),
 		{
 			ID: plan.StageBackRelease, Title: "the source takes the writes again, and the target follows it", Irreversible: true,
 			Steps: []plan.Step{
@@ -112,27 +109,10 @@ func awaitEnded(ctx context.Context, q pg.Querier, lane plan.RunID) error {
 
 // unfence drops the triggers of the fence, table by table as an application can bear it, then schema pgleap.
 func (r *run) unfence(ctx context.Context, s plan.Step) error {
-	var on *pg.Session // the other side may be lost for good
-	if s.On == plan.Target {
-		on = r.target.Session
-	} else {
-		on = r.source.Session
+	if err := r.unguard(ctx, s); err != nil {
+		return err
 	}
-	rows, err := on.Query(ctx, `select n.nspname, c.relname from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
-		where t.tgname = $1 and not t.tgisinternal order by 1, 2`, plan.FenceTrigger)
-	if err != nil {
-		return fmt.Errorf("look for the fence: %w", err)
-	}
-	tables, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (n plan.Name, err error) { return n, row.Scan(&n.Schema, &n.Name) })
-	if err != nil {
-		return fmt.Errorf("look for the fence: %w", err)
-	}
-	for _, t := range tables {
-		if err := r.alterBriefly(ctx, on, s.ID, "drop trigger if exists "+plan.FenceTrigger+" on "+t.String()); err != nil {
-			return err
-		}
-	}
-	if _, err := on.Exec(ctx, plan.DropSchema); err != nil {
+	if _, err := r.session(s.On).Exec(ctx, plan.DropSchema); err != nil {
 		return fmt.Errorf("drop schema pgleap: %w", err)
 	}
 	return nil

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"pgleap/cutover"
+	"pgleap/internal/pipeline"
+)
+
+// TestWitness: what is written behind the fence, by whoever can, is found in the old server's WAL, by status and by
+// finalize, also across a restart; what a subscription applies there is no violation.
+func TestWitness(t *testing.T) {
+	for _, pair := range [][2]int{{10, 17}, {13, 18}, {17, 18}} {
+		t.Run(fmt.Sprintf("%d-%d", pair[0], pair[1]), func(t *testing.T) { testWitness(t, pair[0], pair[1]) })
+	}
+}
+
+func testWitness(t *testing.T, from, to int) {
+	u := startServers(t, from, to).upgrade(t, small)
+	before := u.snapshot()
+	u.run(exitOK, "sync")
+	u.run(exitOK, "cutover", "--confirm", u.name).says("nobody but replication has written between the fence at")
+	clean := u.witnessed()
+	if !clean.Complete || len(clean.Violations) > 0 || clean.Unread != "" {
+		t.Fatalf("after the switch: %+v", clean)
+	}
+
+	// An origin is what tells a subscription's rows.
+	u.source.run(`select pg_replication_origin_create('other'); select pg_replication_origin_session_setup('other')`)
+	u.source.run("set session_replication_role = replica; insert into customers (name) values ('applied')")
+	u.source.run("select pg_replication_origin_session_reset(); reset session_replication_role")
+	if w := u.witnessed(); !w.Complete || len(w.Violations) > 0 {
+		t.Fatalf("applied rows: %+v", w)
+	}
+	if err := u.servers.source.Restart(context.Background(), "fast"); err != nil {
+		t.Fatal(err)
+	}
+	u.source = connect(t, u.sourceURI)
+	if w := u.witnessed(); !w.Complete || len(w.Violations) > 0 {
+		t.Fatalf("after the restart: %+v", w)
+	}
+
+	u.source.run("set session_replication_role = replica; insert into customers (name) values ('late'); reset session_replication_role")
+	written := []string{"INSERT of public.customers"}
+	if from > 10 { // whose publications know no TRUNCATE
+		u.source.run("set session_replication_role = replica; truncate orders; reset session_replication_role")
+		written = append(written, "TRUNCATE of public.orders")
+	}
+	for range 2 { // it is not forgotten
+		var got []string
+		for _, v := range u.witnessed().Violations {
+			got = append(got, v.Operation+" of "+v.Table)
+		}
+		if fmt.Sprint(got) != fmt.Sprint(written) {
+			t.Errorf("found were %v, not %v", got, written)
+		}
+	}
+	u.run(exitOK, "status").says("CHANGES BY OTHERS than replication behind the fence, the first: INSERT of public.customers")
+	u.run(exitPastReturn, "finalize", "--confirm", u.name).says("INSERT of public.customers", "--despite-late-writes")
+	u.run(exitOK, "finalize", "--confirm", u.name, "--despite-late-writes")
+	u.source.run("select pg_replication_origin_drop('other')")
+	u.source.same("source", before.source, u.source.contents())
+}
+
+func (u *upgrade) witnessed() *cutover.Witnessed {
+	u.t.Helper()
+	var st pipeline.Status
+	u.run(exitOK, "status", "--json").into(&st)
+	if st.Witness == nil {
+		u.t.Fatal("status says nothing of the old server's WAL")
+	}
+	return st.Witness
+}

@@ -11,13 +11,13 @@ import (
 // that were compared, and no transaction from Since on had committed a change of them.
 func (w *Switch) baseline(ctx context.Context, s *sessions) error {
 	// First the position, then the look: what commits in between counts as new, and costs a second look.
-	if err := s.marker.QueryRow(ctx, "select (txid_snapshot_xmin(txid_current_snapshot()) & 4294967295)::text").Scan(&s.since); err != nil {
+	if err := s.look.QueryRow(ctx, "select (txid_snapshot_xmin(txid_current_snapshot()) & 4294967295)::text").Scan(&s.since); err != nil {
 		return wrap("look at the definitions", err)
 	}
 	if _, err := w.recent(ctx, s); err != nil { // warms it, too
 		return err
 	}
-	return w.compared(ctx, s.marker)
+	return w.compared(ctx, s.look)
 }
 
 // recentStatement finds rows of pg_class and pg_attribute that a transaction has written from a certain one on, but
@@ -31,7 +31,7 @@ const recentStatement = `select (select count(*) filter (where relpersistence <>
 func (w *Switch) recent(ctx context.Context, s *sessions) (bool, error) {
 	var count int64
 	var changed bool
-	if err := s.marker.QueryRow(ctx, recentStatement, s.since).Scan(&count, &changed); err != nil {
+	if err := s.look.QueryRow(ctx, recentStatement, s.since).Scan(&count, &changed); err != nil {
 		return false, wrap("look whether the definitions have changed", err)
 	}
 	changed = changed || count != s.relations
@@ -45,12 +45,12 @@ func (w *Switch) recent(ctx context.Context, s *sessions) (bool, error) {
 func (w *Switch) unchanged(ctx context.Context, s *sessions) error {
 	changed, err := w.recent(ctx, s)
 	if err == nil && changed { // or only a grant, an index or a TRUNCATE
-		err = w.compared(ctx, s.marker)
+		err = w.compared(ctx, s.look)
 	}
 	if err != nil {
 		return err
 	}
-	return w.Unchanged(ctx, s.marker)
+	return w.Unchanged(ctx, s.look)
 }
 
 func (w *Switch) compared(ctx context.Context, q pg.Querier) error {

@@ -34,7 +34,7 @@ func timeoutOf(attempt int) time.Duration {
 func (w *Switch) open(ctx context.Context) (*sessions, error) {
 	s := &sessions{}
 	var err error
-	for _, p := range []**pg.Source{&s.fence, &s.reader, &s.marker} {
+	for _, p := range []**pg.Source{&s.fence, &s.reader, &s.marker, &s.look} {
 		if *p, err = w.Connect.OpenSource(ctx); err != nil {
 			s.close()
 			return nil, err

@@ -104,6 +104,7 @@ type Connector interface {
 // sessions are opened and warmed before anybody waits.
 type sessions struct {
 	fence, reader, marker *pg.Source
+	look                  *pg.Source   // at the definitions
 	readers               []*pg.Source // of sequences; the first is reader
 	watch, set            *pg.Target
 	pairs                 []pair // for copies; none where nothing is copied
@@ -116,7 +117,7 @@ type sessions struct {
 }
 
 func (s *sessions) close() {
-	for _, x := range append([]*pg.Source{s.fence, s.reader, s.marker}, s.readers...) {
+	for _, x := range append([]*pg.Source{s.fence, s.reader, s.marker, s.look}, s.readers...) {
 		if x != nil { // the first of the readers is closed twice, which does nothing
 			x.Close()
 		}
@@ -218,12 +219,13 @@ func (w *Switch) attempt(ctx context.Context, s *sessions, sequences Sequences) 
 	w.point("locked")
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		if err := w.drain(inner, s, &r, func() { group.Go(func() error { return w.unchanged(inner, s) }) }); err != nil {
+		if err := w.drain(inner, s, &r); err != nil {
 			return err
 		}
 		defer since(time.Now(), &r.BackMS)
 		return wrap("prepare the way back", w.Back.Advance(inner))
 	})
+	group.Go(func() error { return w.unchanged(inner, s) })
 	group.Go(func() error {
 		defer since(time.Now(), &r.MoveMS)
 		err := w.Traffic.Move(inner)
@@ -260,7 +262,7 @@ func (w *Switch) attempt(ctx context.Context, s *sessions, sequences Sequences) 
 
 // drain writes the marker and waits until it is on the target. The LSN is taken while the locks are held and
 // after every writer that was let through has committed. A fence LSN is never reused.
-func (w *Switch) drain(ctx context.Context, s *sessions, r *Result, marked func()) error {
+func (w *Switch) drain(ctx context.Context, s *sessions, r *Result) error {
 	id := time.Now().UnixNano()
 	began := time.Now()
 	var lsn pg.SourceLSN
@@ -270,7 +272,6 @@ func (w *Switch) drain(ctx context.Context, s *sessions, r *Result, marked func(
 	since(began, &r.MarkerMS)
 	r.FenceLSN = lsn.String()
 	w.point("marked")
-	marked()
 	defer since(time.Now(), &r.DrainMS)
 	stuck := &blockedError{statement: "wait for the marker", on: w.Direction.To(), side: plan.Target, direction: w.Direction}
 	for looked := time.Now(); ; {
@@ -419,7 +420,7 @@ func (w *Switch) repair(ctx context.Context, s *sessions, sequences Sequences) (
 	started := time.Now()
 	limited, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if err := w.drain(limited, s, &r, func() {}); err != nil {
+	if err := w.drain(limited, s, &r); err != nil {
 		return r, w.pastReturn("drain behind the fence", err)
 	}
 	if err := sequences.Read(limited); err != nil {

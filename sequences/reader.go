@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -33,8 +34,8 @@ type share struct {
 	of      []plan.Sequence
 	oids    []uint32
 	index   map[uint32]int // into of
-	asked   map[uint32]int // the prepared union that asks a sequence which was not called yet
-	pieces  [][]uint32     // by union
+	plain   []uint32       // all but those
+	pieces  int            // prepared unions, which ask the sequences that were not called yet: for either state
 }
 
 // shares divides the sequences among the sessions, and prepares what each will send.
@@ -50,7 +51,7 @@ func shares(ctx context.Context, sessions []*pg.Source, of []plan.Sequence) ([]*
 	size := (len(of) + len(sessions) - 1) / len(sessions)
 	for i := 0; i < len(of); i += size {
 		end := min(i+size, len(of))
-		s := &share{session: sessions[len(out)], of: of[i:end], oids: oids[i:end], index: map[uint32]int{}, asked: map[uint32]int{}}
+		s := &share{session: sessions[len(out)], of: of[i:end], oids: oids[i:end], plain: oids[i:end], index: map[uint32]int{}}
 		for j, o := range s.oids {
 			s.index[o] = j
 		}
@@ -90,19 +91,17 @@ left join pg_namespace n on n.nspname = u.s left join pg_class c on c.relnamespa
 
 // prepare finds the sequences that were not called yet, and prepares the unions that ask them.
 func (s *share) prepare(ctx context.Context) error {
-	_, unclear, err := s.lastValues(ctx)
+	called, unclear, err := s.lastValues(ctx)
 	if err != nil || s.session.Version().Has(pgver.SequenceData) {
 		return err
 	}
 	for part := range slices.Chunk(unclear, piece) {
-		if _, err := s.session.Exec(ctx, fmt.Sprintf("prepare pgleap_sequences_%d as %s", len(s.pieces), s.union(part))); err != nil {
+		if _, err := s.session.Exec(ctx, fmt.Sprintf("prepare pgleap_sequences_%d as %s", s.pieces, s.union(part))); err != nil {
 			return fmt.Errorf("prepare to read the sequences: %w", err)
 		}
-		for _, o := range part {
-			s.asked[o] = len(s.pieces)
-		}
-		s.pieces = append(s.pieces, part)
+		s.pieces++
 	}
+	s.plain = slices.Collect(maps.Keys(called))
 	return nil
 }
 
@@ -121,7 +120,7 @@ const SwitchStatement = `select array_agg(o), array_agg(v) from (select o, pg_se
 func (s *share) lastValues(ctx context.Context) (map[uint32]Position, []uint32, error) {
 	var oids []uint32
 	var last []*int64
-	if err := s.session.QueryRow(ctx, SwitchStatement, s.oids).Scan(&oids, &last); err != nil {
+	if err := s.session.QueryRow(ctx, SwitchStatement, s.plain).Scan(&oids, &last); err != nil {
 		return nil, nil, fmt.Errorf("read the sequences: %w", err)
 	}
 	out := make(map[uint32]Position, len(oids))
@@ -139,27 +138,18 @@ func (s *share) lastValues(ctx context.Context) (map[uint32]Position, []uint32, 
 // read reads every position of the share.
 func (s *share) read(ctx context.Context) (map[uint32]Position, error) {
 	out, unclear, err := s.lastValues(ctx)
-	if err != nil || len(unclear) == 0 {
-		return out, err
+	if err != nil {
+		return nil, err
 	}
-	if s.session.Version().Has(pgver.SequenceData) {
-		return out, s.scan(ctx, out, `select o, d.last_value, d.is_called from unnest($1::oid[]) o, pg_get_sequence_data(o) d`, unclear)
-	}
-	again := map[int]bool{}
-	var late []uint32
-	for _, o := range unclear {
-		if n, prepared := s.asked[o]; prepared {
-			again[n] = true
-		} else {
-			late = append(late, o)
-		}
-	}
-	for n := range again {
+	for n := range s.pieces {
 		if err := s.scan(ctx, out, fmt.Sprintf("execute pgleap_sequences_%d", n)); err != nil {
 			return nil, err
 		}
 	}
-	for part := range slices.Chunk(late, piece) { // set back since
+	if len(unclear) > 0 && s.session.Version().Has(pgver.SequenceData) {
+		return out, s.scan(ctx, out, `select o, d.last_value, d.is_called from unnest($1::oid[]) o, pg_get_sequence_data(o) d`, unclear)
+	}
+	for part := range slices.Chunk(unclear, piece) { // set back since
 		if err := s.scan(ctx, out, s.union(part)); err != nil {
 			return nil, err
 		}

@@ -15,9 +15,11 @@ func finalizeCommand() *cli.Command {
 		Flags: join(addressFlags(), []cli.Flag{
 			&cli.BoolFlag{Name: "source-is-lost", Usage: "the old server is gone for good: finish on the target alone, also where a rollback had made the source the truth"},
 			&cli.BoolFlag{Name: "target-is-lost", Usage: "the new server is gone for good, AND WITH IT WHAT HAD NOT COME BACK: let the source take writes again"},
+			lateWritesFlag(),
 		}, confirmFlags(), outputFlags()),
 		Description: describe(`Drops schema pgleap on both sides, the way back, and the fence: THE OLD SERVER TAKES WRITES AGAIN that nobody carries
-over. Do it when no client is left on it, just before it is shut down.
+over. Do it when no client is left on it, just before it is shut down. First the old server's WAL is read to its end:
+what somebody wrote there behind the fence is told, and refused until --despite-late-writes is given (exit 7).
 With --target alone it finishes where the old server is gone for good. With --source and --target-is-lost it is the
 emergency way back: the old server takes writes again, as far as it had followed the new one, which it says.`, `
 pgleap finalize --confirm shop
@@ -37,6 +39,7 @@ pgleap finalize --source postgres://postgres@old/shop --target-is-lost --confirm
 			if err != nil {
 				return err
 			}
+			s.LateWrites = c.Bool("despite-late-writes")
 			return s.finish(s.finalize(c, n, pipeline.Lost(sourceLost)))
 		},
 	}

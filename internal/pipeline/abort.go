@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"pgleap/cutover"
 	"pgleap/internal/journal"
 	"pgleap/internal/pg"
 	"pgleap/plan"
@@ -121,9 +120,6 @@ func refusePastReturn(ctx context.Context, s *pg.Source) error {
 
 // down walks the stages backwards and undoes their steps, each of which may never have been done.
 func (r *run) down(ctx context.Context) error {
-	if err := cutover.DropWitness(ctx, r.source, r.Run.Object()); err != nil {
-		return err
-	}
 	for _, stage := range slices.Backward(r.plan.Stages) {
 		if stage.Irreversible || stage.ID == plan.StageSwitch {
 			continue

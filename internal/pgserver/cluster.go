@@ -13,7 +13,7 @@ import (
 )
 
 // defaults suit tests of logical replication: room for many slots and workers,
-// and nothing that waits for a disk.
+// and nothing that waits for a disk. A run keeps slots and subscriptions until it is finalized.
 var defaults = []struct {
 	name, value string
 	since       int // the first major that knows the setting; 0 is all
@@ -21,12 +21,12 @@ var defaults = []struct {
 	{name: "listen_addresses", value: "127.0.0.1"},
 	{name: "unix_socket_directories", value: ""},
 	{name: "wal_level", value: "logical"},
-	{name: "max_wal_senders", value: "20"},
-	{name: "max_replication_slots", value: "20"},
-	{name: "max_active_replication_origins", value: "20", since: 18},
-	{name: "max_logical_replication_workers", value: "20"},
+	{name: "max_wal_senders", value: "60"},
+	{name: "max_replication_slots", value: "60"},
+	{name: "max_active_replication_origins", value: "60", since: 18},
+	{name: "max_logical_replication_workers", value: "60"},
 	{name: "max_sync_workers_per_subscription", value: "4"},
-	{name: "max_worker_processes", value: "40"},
+	{name: "max_worker_processes", value: "90"},
 	{name: "max_connections", value: "120"},
 	{name: "max_prepared_transactions", value: "5"},
 	{name: "shared_buffers", value: "128MB"},

@@ -246,8 +246,11 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	r.definitions = w.Definitions
 	r.reportSwitch(ctx, r.ends(), result, err)
 	if err != nil {
-		if kind := plan.KindOf(err); kind == plan.KindNotSwitched || kind == plan.KindInterrupted {
+		kind := plan.KindOf(err)
+		if kind != plan.KindPastReturn {
 			r.forgetWitness(ctx)
+		}
+		if kind == plan.KindNotSwitched || kind == plan.KindInterrupted {
 			r.recordUndone(err)
 		}
 		tellHooks(ctx, moving, hooks.AfterRelease, result, err)

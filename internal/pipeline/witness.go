@@ -72,7 +72,11 @@ func (r *run) tellWitness(ctx context.Context) error {
 const lateWrites = "keep every client off the old server, and carry over by hand what was written there"
 
 func (r *run) emitWitness(stage plan.StageID, w *cutover.Witnessed) {
-	r.emit(plan.Event{Kind: plan.EventNote, Stage: stage, Message: "fence-proof: " + r.direction.Words("the old server's WAL") + ": " + w.String(), Data: map[string]any{"check": "fence-proof", "wal": w}})
+	said := ""
+	if len(w.Violations) > 0 || w.Unread != "" {
+		said = "fence-proof: "
+	}
+	r.emit(plan.Event{Kind: plan.EventNote, Stage: stage, Message: said + r.direction.Words("the old server's WAL") + ": " + w.String(), Data: map[string]any{"check": "fence-proof", "wal": w}})
 }
 
 func (r *run) errWitnessed(w *cutover.Witnessed, fix string) error {

@@ -85,8 +85,7 @@ func TestKnownHazards(t *testing.T) {
 }
 
 // later are checks of the design whose subject pgleap does not have yet.
-var later = map[string]string{
-}
+var later = map[string]string{}
 
 var fixtureTest = regexp.MustCompile(`(?m)^func TestFixture([A-Z]\w*)\(`)
 

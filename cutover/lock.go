@@ -55,6 +55,12 @@ func (w *Switch) open(ctx context.Context) (*sessions, error) {
 			return nil, err
 		}
 	}
+	for _, on := range []*pg.Session{s.fence.Session, s.marker.Session, s.set.Session} { // what they commit is relied on
+		if _, err := on.Exec(ctx, "set synchronous_commit = on"); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
 	return s, nil
 }
 
@@ -87,12 +93,6 @@ func (w *Switch) prepare(ctx context.Context, s *sessions, sequences Sequences) 
 // warm runs the switch's statements once, on the very sessions that will run them again: cold catalogs cost
 // hundreds of milliseconds.
 func (w *Switch) warm(ctx context.Context, s *sessions, sequences Sequences) error {
-	if _, err := s.fence.Exec(ctx, "set synchronous_commit = on"); err != nil {
-		return err
-	}
-	if _, err := s.marker.Exec(ctx, "set synchronous_commit = on"); err != nil {
-		return err
-	}
 	var there bool
 	if err := s.watch.QueryRow(ctx, w.sql(StepDrain), int64(0)).Scan(&there); err != nil {
 		return err
@@ -110,23 +110,28 @@ func (w *Switch) warm(ctx context.Context, s *sessions, sequences Sequences) err
 	return sequences.Prepare(ctx)
 }
 
-// missingTriggers finds those of the fence that no earlier switch has left: once made they stay, and the gate alone is
-// closed.
+// missingTriggers finds those of the fence that no earlier switch has left, or that somebody has switched off since:
+// once made they stay, and the gate alone is closed.
 func (w *Switch) missingTriggers(ctx context.Context, s *sessions) error {
-	rows, err := s.reader.Query(ctx, `select n.nspname, c.relname from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
+	rows, err := s.reader.Query(ctx, `select n.nspname, c.relname, t.tgenabled in ('O', 'A') from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
 		where t.tgname = $1 and not t.tgisinternal`, plan.FenceTrigger)
 	if err != nil {
 		return wrap("look for triggers of an earlier fence", err)
 	}
 	there := map[string]bool{}
+	var off []string
 	var table plan.Name
-	if _, err := pgx.ForEachRow(rows, []any{&table.Schema, &table.Name}, func() error {
+	var enabled bool
+	if _, err := pgx.ForEachRow(rows, []any{&table.Schema, &table.Name, &enabled}, func() error {
 		there[plan.FenceTriggerOn(table)] = true
+		if !enabled {
+			off = append(off, "alter table only "+table.String()+" enable trigger "+plan.FenceTrigger)
+		}
 		return nil
 	}); err != nil {
 		return wrap("look for triggers of an earlier fence", err)
 	}
-	s.triggers = slices.DeleteFunc(w.statements(StepFence), func(statement string) bool { return there[statement] })
+	s.triggers = append(slices.DeleteFunc(w.statements(StepFence), func(statement string) bool { return there[statement] }), off...)
 	return nil
 }
 

@@ -28,6 +28,7 @@ type Result struct {
 	CopyMS       float64 `json:"copy_ms,omitempty"`       // all copies, side by side with the drain
 	StallMS      float64 `json:"stall_ms"`                // from the first lock asked for to the release
 	Sequences    any     `json:"sequences"`
+	BackLSN      string  `json:"back_lsn,omitempty"` // from where on the way back's slot gives what is written on the side that took over
 
 	Refusals []Refusal `json:"refusals,omitempty"` // writes that were tried behind the fence
 }

@@ -51,6 +51,8 @@ type Switch struct {
 	Quiet func(ctx context.Context) error
 	// Prove tries to write behind the fence, beside the release; it is for the report.
 	Prove func(ctx context.Context) []Refusal
+	// Begun is set when somebody may have to wait.
+	Begun bool
 	// Rehearse gives everything back where the real switch commits.
 	Rehearse bool
 	Record   func(ctx context.Context, t *pg.Target, step plan.StepID) error
@@ -174,6 +176,7 @@ func (w *Switch) Do(ctx context.Context) (Result, error) {
 	if w.Fenced != nil {
 		w.Fenced(Process{s.fence.PID(), s.fenceStarted}, Process{s.set.PID(), s.setStarted})
 	}
+	w.Begun = true
 	limited, cancel := context.WithTimeout(ctx, w.Budget)
 	defer cancel()
 	started := time.Now()
@@ -195,7 +198,7 @@ func (w *Switch) Do(ctx context.Context) (Result, error) {
 func (w *Switch) rehearsed(ctx context.Context, s *sessions, r Result, started time.Time) (Result, error) {
 	ctx = context.WithoutCancel(ctx)
 	if err := w.giveBack(ctx, s); err != nil {
-		return r, plan.Fail(plan.KindNotSwitched, "run pgleap cutover --rehearse again when the cause is gone", "the rehearsal was not given back as it should: %w", err)
+		return r, fmt.Errorf("the rehearsal was not given back as it should: %w", err)
 	}
 	since(started, &r.StallMS)
 	w.unprepare(ctx)
@@ -217,6 +220,9 @@ func (w *Switch) attempt(ctx context.Context, s *sessions, sequences Sequences) 
 		return r, err
 	}
 	w.point("locked")
+	if err := ctx.Err(); err != nil { // the answer may have waited for us, not we for the answer
+		return r, err
+	}
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		if err := w.drain(inner, s, &r); err != nil {
@@ -420,6 +426,9 @@ func (w *Switch) repair(ctx context.Context, s *sessions, sequences Sequences) (
 	started := time.Now()
 	limited, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	if err := s.fence.ExecDurably(limited, plan.CloseGate); err != nil { // see stateAfter
+		return r, w.pastReturn("see that the gate stays closed", err)
+	}
 	if err := w.drain(limited, s, &r); err != nil {
 		return r, w.pastReturn("drain behind the fence", err)
 	}

@@ -117,13 +117,8 @@ func (w *Switch) stateAfter(ctx context.Context, s *sessions) (plan.State, error
 	if err != nil || state != plan.Done {
 		return state, err
 	}
-	// A gate is seen closed before its commit: where the triggers stood already, it may not be on disk yet. Local,
-	// because a standby that does not answer may be what the commit waited for.
-	if _, err := source.Exec(ctx, "set synchronous_commit = local"); err != nil {
-		return "", err
-	}
-	_, err = source.Exec(ctx, plan.CloseGate)
-	return state, err
+	// A gate is seen closed before its commit: where the triggers stood already, it may not be on disk yet.
+	return state, source.ExecDurably(ctx, plan.CloseGate)
 }
 
 // undone explains an attempt that was taken back.

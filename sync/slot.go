@@ -64,7 +64,7 @@ func DropSlot(ctx context.Context, s *pg.Source, run plan.RunID, statement strin
 	defer cancel()
 	started := time.Now()
 	for {
-		if _, err := s.Exec(limited, statement); err != nil && pg.Code(err) != pg.CodeObjectInUse {
+		if _, err := s.Exec(limited, statement); err != nil && pg.Code(err) != pg.CodeObjectInUse && pg.Code(err) != pg.CodeUndefined { // that of a first copy goes by itself, too
 			return fmt.Errorf("drop the slot: %w", err)
 		}
 		var left []string

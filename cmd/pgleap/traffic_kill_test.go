@@ -137,7 +137,7 @@ func TestWatchdogKilledToo(t *testing.T) {
 // TestStopped: a switch that stands still is ended by the watchdog at the deadline, and gives in when it goes on.
 func TestStopped(t *testing.T) {
 	s := startServers(t, 14, 18)
-	for _, at := range []string{"switch.held", "switch.moved", "switch.before-commit", "switch.committed"} {
+	for _, at := range []string{"switch.held", "switch.locked", "switch.moved", "switch.before-commit", "switch.committed"} {
 		t.Run(at, func(t *testing.T) {
 			p := pooledUpgrade(t, s, 1)
 			load := p.startLoad()
@@ -151,9 +151,12 @@ func TestStopped(t *testing.T) {
 			_, server := p.truth()
 			p.mustBeAt(server)
 			goOn(t, run)
-			if o := run.wait(); at == "switch.committed" {
+			switch o := run.wait(); at {
+			case "switch.held", "switch.locked": // it would have moved them when it woke
+				o.exits(-1)
+			case "switch.committed":
 				o.exits(exitOK)
-			} else {
+			default:
 				o.exits(exitNotSwitched).says("the source is writable again")
 			}
 			load.served()

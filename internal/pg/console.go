@@ -44,6 +44,9 @@ type Answer struct {
 // answer to each. A refused command does not keep the next ones from being carried out. The error is one of the
 // connection. A context that ends closes the connection: the console knows no cancel request for one command.
 func (c *Console) Send(ctx context.Context, commands ...string) ([]Answer, error) {
+	if err := ctx.Err(); err != nil { // what is not sent is not done
+		return nil, err
+	}
 	frontend := c.conn.Frontend()
 	for _, command := range commands {
 		frontend.Send(&pgproto3.Query{String: command})

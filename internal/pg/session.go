@@ -232,6 +232,16 @@ func (s *Session) Exec(ctx context.Context, sql string, args ...any) (int64, err
 	return tag.RowsAffected(), normalise(ctx, err)
 }
 
+// ExecDurably is Exec for a statement by itself that is on the server's disk when it returns, whatever the server's
+// settings say. It does not wait for standbys: one that does not answer may be why we are here.
+func (s *Session) ExecDurably(ctx context.Context, sql string) error {
+	if _, err := s.Exec(ctx, "set synchronous_commit = local"); err != nil {
+		return err
+	}
+	_, err := s.Exec(ctx, sql)
+	return err
+}
+
 // ExecSecret is Exec for a statement that holds a password: template is what the log gets.
 func (s *Session) ExecSecret(ctx context.Context, template string, sql Secret) error {
 	if s.options.ReadOnly {

@@ -50,6 +50,9 @@ func Cutover(ctx context.Context, c Config) error {
 		return plan.Fail(plan.KindNotReady, "run pgleap sync until it says that the target is ready", "run %s is not synchronised yet", r.Run)
 	}
 	if done[plan.StageTeardown] && !c.Control.Rehearse {
+		if err := r.errHeld(ctx); err != nil {
+			return err
+		}
 		r.emit(plan.Event{Kind: plan.EventNote, Message: "nothing to do: run " + string(r.Run) + " has been switched over. pgleap finalize, when nobody needs the old server any more"})
 		return nil
 	}
@@ -199,9 +202,6 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		if err := gate(ctx); err != nil {
 			return err
 		}
-		if err := r.makeWitness(ctx); err != nil {
-			return err
-		}
 	}
 	r.control = r.newControl(gate)
 	deferred, err := r.deferred(ctx, stage)
@@ -224,6 +224,9 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 			if err := r.await(ctx); err != nil {
 				return err
 			}
+			if err := r.makeWitness(ctx); err != nil {
+				return err
+			}
 			return r.arm(ctx, moving, rest(stage, deferred))
 		},
 		Quiet: func(ctx context.Context) error {
@@ -243,14 +246,20 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		},
 	}
 	result, err := w.Do(ctx)
+	if f, ok := back.(*following); ok {
+		result.BackLSN = f.position
+	}
 	r.definitions = w.Definitions
 	r.reportSwitch(ctx, r.ends(), result, err)
 	if err != nil {
 		kind := plan.KindOf(err)
+		if fenced && kind != plan.KindPastReturn { // whatever it says of itself
+			kind, err = plan.KindPastReturn, plan.Fail(plan.KindPastReturn, r.direction.Words("mend it, then run pgleap cutover again, it goes on from here"), r.direction.Words("the source stays fenced and the target is the truth")+": %s", pg.Message(err))
+		}
 		if kind != plan.KindPastReturn {
 			r.forgetWitness(ctx)
 		}
-		if kind == plan.KindNotSwitched || kind == plan.KindInterrupted {
+		if kind == plan.KindNotSwitched || kind == plan.KindInterrupted || kind != plan.KindPastReturn && moving.Armed() && !w.Begun {
 			r.recordUndone(err)
 		}
 		tellHooks(ctx, moving, hooks.AfterRelease, result, err)

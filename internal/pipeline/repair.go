@@ -78,6 +78,9 @@ func (r *run) goOnBehindFence(ctx context.Context) error {
 	if back {
 		to = r.turned()
 	}
+	if err := to.source.ExecDurably(ctx, plan.CloseGate); err != nil { // it is seen closed before it is on disk
+		return r.behindFence(err)
+	}
 	stage := to.switchStage()
 	deferred, err := r.deferred(ctx, stage)
 	if err != nil {

@@ -149,7 +149,7 @@ func (r *run) walkBack(ctx context.Context) error {
 		}
 	}
 	back := r.turned()
-	w, err := back.witness(ctx, witnessSoon)
+	fence, err := back.fenceLSN(ctx)
 	if err != nil {
 		return err
 	}
@@ -157,13 +157,7 @@ func (r *run) walkBack(ctx context.Context) error {
 	if err := r.journal.Record(context.WithoutCancel(ctx), journal.RolledBack, "", "", nil); err != nil {
 		return err
 	}
-	if w != nil {
-		back.emitWitness(plan.StageBackRelease, w)
-	}
-	if err := back.errNotProven(); err != nil {
-		return err
-	}
-	return back.errWitnessed(w, lateWrites)
+	return back.tellReturned(ctx, fence)
 }
 
 // switchBack walks the switch of the rollback.

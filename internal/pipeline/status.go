@@ -139,6 +139,9 @@ func ReadStatus(ctx context.Context, c Config, th Thresholds) (Status, error) {
 		}
 		st.Witness, err = r.witness(ctx, witnessSoon)
 		st.Problems = append(st.Problems, witnessProblem(st.Witness)...)
+		if err == nil && st.Witness != nil {
+			err = r.witnessKeeps(ctx, &st)
+		}
 	case done(st, plan.StagePublish) && st.Unfinished == "":
 		err = r.replication(ctx, &st, th)
 	}

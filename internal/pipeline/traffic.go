@@ -101,7 +101,7 @@ func (r *run) letGoOn(ctx context.Context, t *traffic.Traffic) error {
 		return plan.Fail(plan.KindNotReady, "mend it, then run the same command again", "an earlier attempt was cut short while it held the clients, and they cannot be let go on: %w", err)
 	}
 	if waits {
-		r.emit(plan.Event{Kind: plan.EventNote, Stage: plan.StageSwitch, Message: "an earlier attempt was cut short while it held the clients: they go on at the source again"})
+		r.emit(plan.Event{Kind: plan.EventNote, Stage: r.switchStage().ID, Message: r.direction.Words("an earlier attempt was cut short while it held the clients: they go on at the source again")})
 	}
 	if err := t.Refresh(ctx); err != nil {
 		return err
@@ -125,6 +125,20 @@ func (r *run) held(ctx context.Context, t *traffic.Traffic) (bool, error) {
 			"an earlier attempt of run %s was cut short while it held the clients of PgBouncer %s: they may still wait", r.Run, strings.Join(nodes, ", "))
 	}
 	return true, nil
+}
+
+// errHeld refuses what would pass over clients that an attempt which was cut short holds.
+func (r *run) errHeld(ctx context.Context) error {
+	kind, data, err := r.journal.Last(ctx, journal.Holding, journal.Undone, journal.Released, journal.Returned)
+	if err != nil || kind != journal.Holding {
+		return err
+	}
+	var nodes []string
+	if err := json.Unmarshal(data, &nodes); err != nil {
+		return fmt.Errorf("read the journal: %w", err)
+	}
+	return plan.Fail(plan.KindNotReady, "pgleap repair, with the same --pgbouncer, lets them go on; or finish the switch with pgleap rollback",
+		"an earlier attempt of run %s was cut short while it held the clients of PgBouncer %s: they may still wait", r.Run, strings.Join(nodes, ", "))
 }
 
 // freeClients is letGoOn for an abort, which may have no journal left to ask.

@@ -207,6 +207,9 @@ func Finalize(ctx context.Context, c Config) error {
 	if !done[plan.StageTeardown] {
 		return plan.Fail(plan.KindNotReady, "finish it with pgleap cutover, or take it back with pgleap abort", "run %s has not been switched over", r.Run)
 	}
+	if err := r.errHeld(ctx); err != nil {
+		return err
+	}
 	if err := r.refuseWitnessed(ctx); err != nil {
 		return err
 	}

@@ -62,12 +62,14 @@ func (r *run) follow(ctx context.Context, s plan.Step) error {
 		return fmt.Errorf("look for subscription %s: %w", lane.Object(), err)
 	}
 	if !slot || !subscription {
-		lost := fmt.Sprintf("the %s cannot follow: slot or subscription %s was dropped by hand", s.On, lane.Object())
-		if s.On == plan.Source {
-			r.emit(plan.Event{Kind: plan.EventNote, Stage: plan.StageRelease, Step: s.ID, Message: "THERE IS NO WAY BACK: " + lost})
-			return nil
+		r.tellLost(s, fmt.Sprintf("slot or subscription %s was dropped by hand", lane.Object()))
+		return nil
+	}
+	if fell, err := r.fellBack(ctx, s.On, publisher, lane); err != nil || fell != "" {
+		if fell != "" {
+			r.tellLost(s, fell)
 		}
-		return plan.Fail(plan.KindPastReturn, "the source is the truth and takes the writes: end the run with pgleap abort, and begin anew with pgleap sync", "%s", lost)
+		return err
 	}
 	if err := awaitEnded(ctx, subscriberOf(r, s.On), ended); err != nil {
 		return err
@@ -76,6 +78,38 @@ func (r *run) follow(ctx context.Context, s plan.Step) error {
 		return fmt.Errorf("enable subscription %s: %w", lane.Object(), err)
 	}
 	return nil
+}
+
+// tellLost says that a side does not follow. It stops nothing: the other one takes the writes.
+func (r *run) tellLost(s plan.Step, why string) {
+	text, stage := "THERE IS NO WAY BACK: the source cannot follow: ", plan.StageRelease
+	if s.On == plan.Target {
+		text, stage = "THE TARGET DOES NOT FOLLOW, end the run with pgleap abort and begin anew with pgleap sync: ", plan.StageBackRelease
+	}
+	r.emit(plan.Event{Kind: plan.EventNote, Stage: stage, Step: s.ID, Message: text + why})
+}
+
+// fellBack tells that the slot stands before where the switch had put it: an advanced slot is on disk with the next
+// checkpoint only, and a crash since would bring everything of the switch's own direction round again.
+func (r *run) fellBack(ctx context.Context, follows plan.Side, publisher *pg.Session, lane plan.RunID) (string, error) {
+	kind := journal.Released
+	if follows == plan.Target {
+		kind = journal.Returned
+	}
+	var switched struct {
+		BackLSN string `json:"back_lsn"`
+	}
+	if _, err := r.journal.Data(ctx, kind, "", &switched); err != nil || switched.BackLSN == "" { // made by a process that was killed
+		return "", err
+	}
+	var behind bool
+	if err := publisher.QueryRow(ctx, `select confirmed_flush_lsn < $2::pg_lsn from pg_replication_slots where slot_name = $1`, lane.Object(), switched.BackLSN).Scan(&behind); err != nil {
+		return "", fmt.Errorf("look where slot %s stands: %w", lane.Object(), err)
+	}
+	if !behind {
+		return "", nil
+	}
+	return fmt.Sprintf("the server of slot %s has crashed since the switch, and the slot fell back behind %s", lane.Object(), switched.BackLSN), nil
 }
 
 // subscriberOf is the session where the direction is applied that ends when the side begins to follow.
@@ -121,7 +155,8 @@ func (r *run) unfence(ctx context.Context, s plan.Step) error {
 // following is the slot of the way back, on the side that takes over in the run's direction.
 type following struct {
 	*run
-	session *pg.Source // on that side, which is a publisher then
+	session  *pg.Source // on that side, which is a publisher then
+	position string     // of the slot, when all that is on the side is behind it
 }
 
 // back returns what prepares the way back of a switch in the run's direction.
@@ -169,6 +204,9 @@ func (f *following) Advance(ctx context.Context) error {
 		if _, err := f.session.Exec(ctx, sql); err != nil {
 			return err
 		}
+	}
+	if err := f.session.QueryRow(ctx, `select confirmed_flush_lsn::text from pg_replication_slots where slot_name = $1`, f.slot().Object()).Scan(&f.position); err != nil {
+		return fmt.Errorf("look where slot %s stands: %w", f.slot().Object(), err)
 	}
 	return nil
 }

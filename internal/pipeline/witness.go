@@ -42,8 +42,37 @@ func (r *run) forgetWitness(ctx context.Context) {
 	}
 }
 
+// tellReturned says at the end of a rollback what the WAL of the side that was left says. The witness goes with it: nobody
+// would read it on, and the WAL that it keeps grows with everything that comes from the other side.
+func (r *run) tellReturned(ctx context.Context, fence string) error {
+	if err := r.errNotProven(); err != nil {
+		return err
+	}
+	w, err := cutover.Witness(ctx, r.source, r.Verb, r.lane().Object(), r.Run.Proof().Object(), fence, witnessSoon)
+	if err != nil {
+		r.emit(plan.Event{Kind: plan.EventNote, Stage: r.releaseStage(), Message: "fence-proof: " + r.direction.Words("the old server's WAL") + " was not read: " + pg.Message(err)})
+		return nil
+	}
+	r.emitWitness(r.releaseStage(), &w)
+	if err := r.errWitnessed(&w, lateWrites); err != nil {
+		return err
+	}
+	r.forgetWitness(ctx)
+	return nil
+}
+
 // witness reads the old server's WAL behind the fence; nil when there was no release.
 func (r *run) witness(ctx context.Context, l cutover.Limits) (*cutover.Witnessed, error) {
+	fence, err := r.fenceLSN(ctx)
+	if err != nil || fence == "" {
+		return nil, err
+	}
+	w, err := cutover.Witness(ctx, r.source, r.Verb, r.lane().Object(), r.Run.Proof().Object(), fence, l)
+	return &w, err
+}
+
+// fenceLSN is where the fence of the trip's switch stands; "" where there was no release.
+func (r *run) fenceLSN(ctx context.Context) (string, error) {
 	var switched struct {
 		FenceLSN string `json:"fence_lsn"`
 	}
@@ -51,12 +80,8 @@ func (r *run) witness(ctx context.Context, l cutover.Limits) (*cutover.Witnessed
 	if r.direction == plan.Backward {
 		kind = journal.Returned
 	}
-	released, err := r.journal.Data(ctx, kind, "", &switched)
-	if err != nil || !released {
-		return nil, err
-	}
-	w, err := cutover.Witness(ctx, r.source, r.Verb, r.lane().Object(), r.Run.Proof().Object(), switched.FenceLSN, l)
-	return &w, err
+	_, err := r.journal.Data(ctx, kind, "", &switched)
+	return switched.FenceLSN, err
 }
 
 // tellWitness says at the end of a cutover what the WAL says; what others wrote is an error.
@@ -99,6 +124,26 @@ func (r *run) refuseWitnessed(ctx context.Context) error {
 		return nil
 	}
 	return r.errWitnessed(w, "carry over what was written there, then say --despite-late-writes")
+}
+
+// witnessMost is how much WAL the witness may keep on the old server before a status warns, in bytes.
+const witnessMost = 1 << 30
+
+// witnessKeeps warns of the WAL that the witness keeps: each status reads a part of it, and a disk that fills ends the way
+// back.
+func (r *run) witnessKeeps(ctx context.Context, st *Status) error {
+	slot := r.Run.Proof().Object()
+	var kept int64
+	if err := r.source.QueryRow(ctx, `select coalesce((select (pg_current_wal_lsn() - restart_lsn)::int8 from pg_replication_slots where slot_name = $1), 0)`, slot).Scan(&kept); err != nil {
+		return fmt.Errorf("look what slot %s keeps: %w", slot, err)
+	}
+	if kept > witnessMost {
+		st.Problems = append(st.Problems, Problem{
+			Level: Warn, Check: "fence-proof", Text: fmt.Sprintf("slot %s, by which it is seen who writes to the old server, keeps %s of WAL there", slot, plan.HumanBytes(kept)),
+			Mend: "run pgleap status now and then, each reads a part of it; or give the proof up on the old server: select pg_drop_replication_slot('" + slot + "')",
+		})
+	}
+	return nil
 }
 
 // witnessProblem is what a status says of it.

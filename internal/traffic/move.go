@@ -106,7 +106,18 @@ func (t *Traffic) Move(ctx context.Context) error {
 	if !t.Pooled() {
 		return nil
 	}
+	defer t.tell(wordMoved) // until then a watchdog at its deadline ends this process: it must not be moved later
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	return t.turn(ctx, t.toward(), t.Hooks.Has(hooks.Reroute))
+}
+
+// tell tells the watchdog; one that is gone has nothing left to do.
+func (t *Traffic) tell(said string) {
+	if t.dog != nil {
+		_ = t.dog.tell(word{Word: said})
+	}
 }
 
 // turn points every pooler at a side: file or hook, then RELOAD.
@@ -199,6 +210,7 @@ func (t *Traffic) Back(ctx context.Context) error {
 	if !t.Pooled() {
 		return nil
 	}
+	t.tell(wordUndo)
 	limited, cancel := context.WithTimeout(ctx, backPatience)
 	defer cancel()
 	hook := t.mustUndoHook(limited)
@@ -289,11 +301,7 @@ func (t *Traffic) giveBackOnce(ctx context.Context, n *node, changed bool) error
 }
 
 // done tells the watchdog that there is nothing left for it.
-func (t *Traffic) done() {
-	if t.dog != nil {
-		_ = t.dog.tell(word{Word: wordDone}) // one that is gone has nothing left to do, too
-	}
-}
+func (t *Traffic) done() { t.tell(wordDone) }
 
 // call is what a hook is told when the clients are to go to a side.
 func (t *Traffic) call(side plan.Side) hooks.Call {

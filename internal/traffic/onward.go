@@ -32,8 +32,10 @@ func (t *Traffic) Onward(ctx context.Context, rest Rest, opens Process) error {
 		return err
 	}
 	t.point("watchdog.opened")
-	if err := t.turn(ctx, t.toward(), t.Hooks.Has(hooks.Reroute)); err != nil {
-		return err
+	if t.Pooled() { // else the hook is called by Release
+		if err := t.turn(ctx, t.toward(), t.Hooks.Has(hooks.Reroute)); err != nil {
+			return err
+		}
 	}
 	return t.Release(ctx)
 }

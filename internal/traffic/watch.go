@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"syscall"
 	"time"
 
 	"pgleap/internal/hooks"
@@ -97,7 +98,8 @@ func (w *watch) listen(read *json.Decoder) {
 
 // wait returns when all is well, or when everything was put right.
 func (w *watch) wait(ctx context.Context) error {
-	held := false
+	held, mayMove := false, false
+	parent := os.Getppid()
 	var deadline <-chan time.Time
 	for {
 		select {
@@ -109,13 +111,22 @@ func (w *watch) wait(ctx context.Context) error {
 				w.log.Warn("the process that makes the switch has ended in the middle of it")
 				return w.rescue(ctx, false)
 			case m.Word == wordHold:
-				held, w.fence, w.opens = true, m.Fence, m.Opens
+				held, mayMove, w.fence, w.opens = true, true, m.Fence, m.Opens
 				deadline = time.After(w.Budget + grace)
 			case m.Word == wordReroute:
 				w.rerouted = true
+			case m.Word == wordMoved, m.Word == wordUndo:
+				mayMove = false
 			}
 		case <-deadline:
 			w.log.Warn("the switch is not over at its deadline", "budget", w.Budget.String())
+			if mayMove && os.Getppid() == parent { // asleep, it would move the clients when it wakes, after they were let go on
+				w.log.Warn("the process that makes the switch stands still before it has moved the clients: ending it", "pid", parent)
+				if err := syscall.Kill(parent, syscall.SIGKILL); err != nil {
+					w.log.Warn("it cannot be ended", "error", err)
+				}
+				return w.rescue(ctx, false)
+			}
 			return w.rescue(ctx, true)
 		}
 	}
@@ -187,6 +198,9 @@ func (w *watch) try(ctx context.Context, parentLives bool, patience time.Duratio
 		return err
 	}
 	if fenced {
+		if err := s.ExecDurably(limited, plan.CloseGate); err != nil { // it is seen closed before it is on disk
+			return err
+		}
 		return w.onward(ctx)
 	}
 	return w.home(ctx)

@@ -100,6 +100,8 @@ type word struct {
 const (
 	wordHold    = "hold"
 	wordReroute = "reroute"
+	wordMoved   = "moved" // or not, but it will not be tried again
+	wordUndo    = "undo"
 	wordDone    = "done"
 )
 

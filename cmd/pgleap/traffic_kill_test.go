@@ -150,14 +150,15 @@ func TestStopped(t *testing.T) {
 			}
 			_, server := p.truth()
 			p.mustBeAt(server)
-			goOn(t, run)
-			switch o := run.wait(); at {
-			case "switch.held", "switch.locked": // it would have moved them when it woke
-				o.exits(-1)
+			switch at {
+			case "switch.held", "switch.locked": // it would have moved them when it woke, and was ended
+				run.killed()
 			case "switch.committed":
-				o.exits(exitOK)
+				goOn(t, run)
+				run.wait().exits(exitOK)
 			default:
-				o.exits(exitNotSwitched).says("the source is writable again")
+				goOn(t, run)
+				run.wait().exits(exitNotSwitched).says("the source is writable again")
 			}
 			load.served()
 			p.mustBeAt(server)

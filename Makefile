@@ -7,7 +7,7 @@ servers:          ## server programs of every major 10 to 18, and pg_dump 18, in
 	scripts/servers.sh
 
 test: servers     ## everything, on real servers of every major
-	go test -timeout 40m ./...
+	go test -timeout 55m ./...
 
 docs:             ## docs/checks.md, from the table of checks
 	go test ./cmd/pgleap -run 'TestChecksDocument' -update

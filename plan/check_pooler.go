@@ -15,6 +15,8 @@ type Pooler struct {
 	Moved       bool          // it points at the side that takes over
 	PointsAt    string        // host:port/database
 	Known       string        // as which we know the side that is left
+	GoesTo      string        // host:port/database where it shall point
+	Unreached   string        // why that cannot be reached from here; "" where it can, or is not looked at
 	WaitTimeout time.Duration // after which a client that waits is failed; 0 never
 	Budget      time.Duration // of the switch
 }
@@ -62,6 +64,12 @@ func (p Pooler) findings() []Finding {
 		out = append(out, Finding{
 			Severity: Warning, Problem: fmt.Sprintf("%s points at %s, which pgleap knows as %s", on, OneLine(p.PointsAt), OneLine(p.Known)),
 			Fix: "see that both are the same server: clients of another one would be moved, too",
+		})
+	}
+	if p.Unreached != "" {
+		out = append(out, Finding{
+			Severity: Warning, Problem: fmt.Sprintf("%s is to be pointed at %s (--target-from-pgbouncer), which cannot be reached from here: %s\nif PgBouncer cannot reach it either, no client gets through behind the switch", on, OneLine(p.GoesTo), OneLine(p.Unreached)),
+			Fix: "see on PgBouncer's machine that it can be reached from there, or correct --target-from-pgbouncer",
 		})
 	}
 	if p.WaitTimeout > 0 && p.WaitTimeout <= p.Budget {

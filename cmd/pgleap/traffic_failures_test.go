@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"pgleap/internal/pipeline"
 	"pgleap/plan"
 )
 
@@ -208,6 +209,20 @@ func TestTrafficPastReturn(t *testing.T) {
 		load.served() // by the watchdog
 		p.mustBeAt(s.target)
 		p.finishes(load, p.byFile())
+	})
+
+	t.Run("clients that do not get through", func(t *testing.T) {
+		p := pooledUpgrade(t, s, 1)
+		load := p.startLoad()
+		wrong := append(p.byFile(), "--target-from-pgbouncer", "127.0.0.1:1")
+		p.switchOver(nil, p.cutoverArgs(wrong, "--rehearse")...).wait().exits(exitOK).says("pooler: ", "is to be pointed at 127.0.0.1:1/"+p.name+" (--target-from-pgbouncer), which cannot be reached from here", "connection refused")
+		p.switchOver(nil, p.cutoverArgs(wrong)...).wait().exits(exitPastReturn).says("the switch is made", fmt.Sprintf("PgBouncer 127.0.0.1:%d: clients of \"shop\" wait in vain", p.nodes[0].Port()), "127.0.0.1:1/"+p.name, "pgleap repair with the same --pgbouncer", "--target-from-pgbouncer HOST:PORT")
+		if r := p.lastReport(); r.Outcome != pipeline.Stopped || !strings.Contains(r.Error, "do not get through") {
+			t.Errorf("the report: %s", mustJSON(r))
+		}
+		p.repair(exitPastReturn, wrong).says("wait in vain")
+		p.repair(exitOK, append(p.byFile(), "--target-from-pgbouncer", fmt.Sprintf("127.0.0.1:%d", s.target.Port)))
+		p.finishes(load, p.byFile()) // it is recorded: there is nothing left to do
 	})
 
 	t.Run("the reroute hook without a pooler", func(t *testing.T) {

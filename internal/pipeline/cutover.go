@@ -60,7 +60,9 @@ func Cutover(ctx context.Context, c Config) error {
 		r.closeReport(ctx, r.ends(), err)
 		return err
 	}
-	err = r.walkCutover(ctx, done[plan.StageSwitch])
+	if err = r.walkCutover(ctx, done[plan.StageSwitch]); err == nil {
+		err = r.stuck
+	}
 	r.closeReport(ctx, r.ends(), err)
 	if err != nil {
 		return err
@@ -277,6 +279,7 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	}
 	err = r.journal.Record(context.WithoutCancel(ctx), kind, stage.ID, "", result)
 	tellHooks(ctx, moving, hook, result, nil)
+	r.stuck = r.errStuck(moving.Through(ctx))
 	return err
 }
 

@@ -91,6 +91,9 @@ func (r *run) goOnBehindFence(ctx context.Context) error {
 	if err := t.Onward(ctx, rest(stage, deferred), traffic.Process{}); err != nil {
 		return r.behindFence(err)
 	}
+	if err := to.errStuck(t.Through(ctx)); err != nil {
+		return err
+	}
 	r.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf("the fence was committed: the %s %s is the truth, and the clients of %s go on there. pgleap %s finishes the rest", to.direction.To(), to.Target, t, t.Direction)})
 	return nil
 }

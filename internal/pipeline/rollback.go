@@ -160,6 +160,9 @@ func (r *run) walkBack(ctx context.Context) error {
 	if w != nil {
 		back.emitWitness(plan.StageBackRelease, w)
 	}
+	if r.stuck != nil {
+		return r.stuck
+	}
 	if err := back.errNotProven(); err != nil {
 		return err
 	}
@@ -170,7 +173,7 @@ func (r *run) walkBack(ctx context.Context) error {
 func (r *run) switchBack(ctx context.Context, stage plan.Stage) error {
 	t := r.turned()
 	err := t.switchOver(ctx, stage)
-	r.switched, r.definitions = t.switched, t.definitions
+	r.switched, r.definitions, r.stuck = t.switched, t.definitions, t.stuck
 	return err
 }
 

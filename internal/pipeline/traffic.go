@@ -87,6 +87,18 @@ func (r *run) judgePoolers(ctx context.Context, t *traffic.Traffic) error {
 	return r.refuse(plan.CheckPoolers(t.Facts(ctx)), r.direction.Words("mend it, then run pgleap cutover again"), "the switch was not begun, writes were never stopped")
 }
 
+// errStuck is what it means that clients do not get through. The switch stands all the same.
+func (r *run) errStuck(err error) error {
+	if err == nil {
+		return nil
+	}
+	fix := "pgleap repair with the same --pgbouncer and --pgbouncer-config (or --on-reroute), and with --target-from-pgbouncer HOST:PORT as PgBouncer itself reaches the target, points the clients there anew"
+	if r.direction == plan.Backward {
+		fix = "mend what its log says; where it points to the wrong place, put that right in its file, and RELOAD"
+	}
+	return plan.Fail(plan.KindPastReturn, fix, r.direction.Words("the switch is made, the target takes the writes and the source stays fenced, but clients do not get through: %w"), err)
+}
+
 // letGoOn ends the hold of an attempt that was killed together with its watchdog. The source is the truth.
 func (r *run) letGoOn(ctx context.Context, t *traffic.Traffic) error {
 	held, err := r.held(ctx, t)

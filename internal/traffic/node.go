@@ -177,6 +177,7 @@ func (t *Traffic) Facts(ctx context.Context) []plan.Pooler {
 		f.SessionMode, f.Paused = n.entry.WaitsForClients(), n.entry.Paused
 		f.PointsAt, f.Known = n.entry.Values().String(), t.From.String()
 		f.Moved = points(n.entry.Values(), n.at[t.toward()])
+		f.GoesTo, f.Unreached = n.at[t.toward()].String(), t.unreached(ctx, n)
 		config, err := n.Config(ctx)
 		if err != nil {
 			f.Trouble = t.Redact(err.Error())

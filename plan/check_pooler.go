@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -21,9 +22,18 @@ type Pooler struct {
 	Budget      time.Duration // of the switch
 }
 
-// CheckPoolers judges them.
-func CheckPoolers(list []Pooler) []Finding {
+// CheckPoolers judges them; before are those, host:port, that the last switch of the run was made or tried through.
+func CheckPoolers(list []Pooler, before []string) []Finding {
 	var out []Finding
+	for _, node := range before {
+		if len(list) > 0 && !slices.ContainsFunc(list, func(p Pooler) bool { return p.Node == node }) {
+			out = append(out, Finding{
+				Check: "pooler", Severity: Warning, On: Source, Object: node,
+				Problem: fmt.Sprintf("an earlier switch of this run held the clients of PgBouncer %s, and this one does not name it\nits clients would be left behind, at the fence", OneLine(node)),
+				Fix:     "name it with --pgbouncer, unless no client goes through it any more",
+			})
+		}
+	}
 	for _, p := range list {
 		for _, f := range p.findings() {
 			f.Check, f.On, f.Object = "pooler", Source, p.Node

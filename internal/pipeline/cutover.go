@@ -53,6 +53,9 @@ func Cutover(ctx context.Context, c Config) error {
 		r.emit(plan.Event{Kind: plan.EventNote, Message: "nothing to do: run " + string(r.Run) + " has been switched over. pgleap finalize, when nobody needs the old server any more"})
 		return nil
 	}
+	if err := r.errWithoutPoolers(ctx, plan.Forward); err != nil {
+		return err
+	}
 	defer r.tellStatus(ctx, traffic.Cutover)()
 	r.openReport(ctx, r.ends())
 	if c.Control.Rehearse {

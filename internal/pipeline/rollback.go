@@ -42,6 +42,9 @@ func Rollback(ctx context.Context, c Config) error {
 		r.emit(plan.Event{Kind: plan.EventNote, Message: "nothing to do: run " + string(r.Run) + " is rolled back, the source takes the writes and the target follows. pgleap cutover, to go to the target again"})
 		return nil
 	}
+	if err := r.errWithoutPoolers(ctx, plan.Backward); err != nil {
+		return err
+	}
 	returned, err := r.rollingBack(ctx)
 	if err != nil {
 		return err

@@ -24,6 +24,8 @@ type TrafficConfig struct {
 	Database     string        // the entry's name in the poolers; "" finds it
 	TargetAt     pooler.Values // where the poolers reach the target, as far as that differs from our address
 	PauseTimeout time.Duration // 0: half of the budget
+	// Without: the switch is made without the poolers of an earlier one, and that is meant.
+	Without bool
 	Hooks        hooks.Set
 	LogFolder    string   // of a watchdog that had to act; "" is that of temporary files
 	Terminal     *os.File // where it also writes, if there is one
@@ -84,7 +86,11 @@ func (r *run) judgePoolers(ctx context.Context, t *traffic.Traffic) error {
 	if err := r.letGoOn(ctx, t); err != nil {
 		return err
 	}
-	return r.refuse(plan.CheckPoolers(t.Facts(ctx)), r.direction.Words("mend it, then run pgleap cutover again"), "the switch was not begun, writes were never stopped")
+	before, err := r.heldNodes(ctx)
+	if err != nil {
+		return err
+	}
+	return r.refuse(plan.CheckPoolers(t.Facts(ctx), before), r.direction.Words("mend it, then run pgleap cutover again"), "the switch was not begun, writes were never stopped")
 }
 
 // errStuck is what it means that clients do not get through. The switch stands all the same.
@@ -121,18 +127,56 @@ func (r *run) letGoOn(ctx context.Context, t *traffic.Traffic) error {
 	return r.journal.Record(ctx, journal.Undone, plan.StageSwitch, "", map[string]string{"cause": "the attempt was cut short; the clients were let go on"})
 }
 
+// errWithoutPoolers refuses a switch without the poolers that an earlier one of this run was made through: their clients
+// would be left behind at the fence.
+func (r *run) errWithoutPoolers(ctx context.Context, d plan.Direction) error {
+	if r.pooled() || r.Traffic.Without {
+		return nil
+	}
+	last, _, err := r.journal.Last(ctx, journal.Holding, journal.Undone, journal.Released, journal.Returned)
+	made := journal.Released
+	if d == plan.Backward {
+		made = journal.Returned
+	}
+	if err != nil || last == journal.Holding || last == made { // held says it; or the clients are there already
+		return err
+	}
+	nodes, err := r.heldNodes(ctx)
+	if err != nil || len(nodes) == 0 {
+		return err
+	}
+	fix := "give them again:"
+	for _, n := range nodes {
+		fix += " --pgbouncer postgres://ADMIN@" + n + "/pgbouncer"
+	}
+	return plan.Fail(plan.KindUsage, fix+", and --pgbouncer-config FILE for each, or --on-reroute COMMAND, as then; or --without-pooler, if no client goes through them any more",
+		"an earlier switch of run %s was made through PgBouncer %s, and this one names none: their clients would be left at the fence. Nothing was changed", r.Run, strings.Join(nodes, ", "))
+}
+
+// heldNodes are the poolers, host:port, of the last switch that was made or tried through any.
+func (r *run) heldNodes(ctx context.Context) (nodes []string, err error) {
+	kind, data, err := r.journal.Last(ctx, journal.Holding)
+	if err != nil || kind == "" {
+		return nil, err
+	}
+	if err := json.Unmarshal(data, &nodes); err != nil {
+		return nil, fmt.Errorf("read the journal: %w", err)
+	}
+	return nodes, nil
+}
+
 // held tells whether an attempt was cut short while it held clients. They have to be named for what follows: nobody else
 // lets them go on.
 func (r *run) held(ctx context.Context, t *traffic.Traffic) (bool, error) {
-	kind, data, err := r.journal.Last(ctx, journal.Holding, journal.Undone, journal.Released, journal.Returned)
+	kind, _, err := r.journal.Last(ctx, journal.Holding, journal.Undone, journal.Released, journal.Returned)
 	if err != nil || kind != journal.Holding {
 		return false, err
 	}
-	var nodes []string
-	if err := json.Unmarshal(data, &nodes); err != nil {
-		return false, fmt.Errorf("read the journal: %w", err)
+	nodes, err := r.heldNodes(ctx)
+	if err != nil {
+		return false, err
 	}
-	if !t.Pooled() {
+	if !t.Pooled() && !r.Traffic.Without {
 		return true, plan.Fail(plan.KindUsage, "give the same --pgbouncer (and --pgbouncer-config, or --on-reroute) as then",
 			"an earlier attempt of run %s was cut short while it held the clients of PgBouncer %s: they may still wait", r.Run, strings.Join(nodes, ", "))
 	}

@@ -56,7 +56,12 @@ type Switch struct {
 	Record   func(ctx context.Context, t *pg.Target, step plan.StepID) error
 	Emit     func(plan.Event)
 	Point    func(name string) // told at every instruction a test may want to die at; may be nil
+
+	begun bool
 }
+
+// Begun tells whether Do got as far as making anybody wait.
+func (w *Switch) Begun() bool { return w.begun }
 
 // Traffic is what stands between the clients and the servers: poolers, hooks, or nothing.
 type Traffic interface {
@@ -174,6 +179,7 @@ func (w *Switch) Do(ctx context.Context) (Result, error) {
 	if w.Fenced != nil {
 		w.Fenced(Process{s.fence.PID(), s.fenceStarted}, Process{s.set.PID(), s.setStarted})
 	}
+	w.begun = true
 	limited, cancel := context.WithTimeout(ctx, w.Budget)
 	defer cancel()
 	started := time.Now()

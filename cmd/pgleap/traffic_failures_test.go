@@ -258,7 +258,10 @@ func TestHooks(t *testing.T) {
 		return string(text)
 	}
 
-	u.run(exitNotSwitched, append(all, "--on-before-switch", "echo not tonight; exit 1")...).says("the switch was not begun, no write was stopped", "hook before-switch: exit status 1; it said: not tonight")
+	o := u.run(exitNotSwitched, append(all, "--on-before-switch", "echo not tonight; exit 1")...).says("the switch was not begun, no write was stopped", "hook before-switch: exit status 1; it said: not tonight")
+	if contains(o.String(), "is undone") {
+		t.Errorf("a switch that was not begun is called undone:\n%s", o)
+	}
 	told := read(log)
 	if !contains(told, "PGLEAP_HOOK=on-abort ", "PGLEAP_MESSAGE=") || strings.Contains(told, "after-release") {
 		t.Errorf("after a refusal: %s", told)

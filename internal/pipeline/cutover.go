@@ -255,8 +255,11 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		if kind != plan.KindPastReturn {
 			r.forgetWitness(ctx)
 		}
-		if kind == plan.KindNotSwitched || kind == plan.KindInterrupted {
+		if kind == plan.KindNotSwitched || kind == plan.KindInterrupted || moving.Armed() && !w.Begun() && kind != plan.KindPastReturn {
 			r.recordUndone(err)
+		}
+		if w.Begun() && (kind == plan.KindNotSwitched || kind == plan.KindInterrupted) {
+			r.emit(plan.Event{Kind: plan.EventUndone, Stage: stage.ID, Message: r.direction.Words("the switch is undone, the source is writable again")})
 		}
 		tellHooks(ctx, moving, hooks.AfterRelease, result, err)
 		return err
@@ -335,7 +338,6 @@ func (r *run) recordUndone(cause error) {
 	if err := r.journal.Record(ctx, journal.Undone, r.switchStage().ID, "", map[string]string{"cause": r.redact(cause.Error())}); err != nil {
 		r.Log.Warn("the undone attempt is not in the journal", "error", err)
 	}
-	r.emit(plan.Event{Kind: plan.EventUndone, Stage: r.switchStage().ID, Message: r.direction.Words("the switch is undone, the source is writable again")})
 }
 
 func (r *run) fenced(ctx context.Context) (bool, error) {

@@ -25,10 +25,10 @@ type TrafficConfig struct {
 	TargetAt     pooler.Values // where the poolers reach the target, as far as that differs from our address
 	PauseTimeout time.Duration // 0: half of the budget
 	// Without: the switch is made without the poolers of an earlier one, and that is meant.
-	Without bool
-	Hooks        hooks.Set
-	LogFolder    string   // of a watchdog that had to act; "" is that of temporary files
-	Terminal     *os.File // where it also writes, if there is one
+	Without   bool
+	Hooks     hooks.Set
+	LogFolder string   // of a watchdog that had to act; "" is that of temporary files
+	Terminal  *os.File // where it also writes, if there is one
 }
 
 // noBack is a switch without a way back.
@@ -133,24 +133,34 @@ func (r *run) errWithoutPoolers(ctx context.Context, d plan.Direction) error {
 	if r.pooled() || r.Traffic.Without {
 		return nil
 	}
-	last, _, err := r.journal.Last(ctx, journal.Holding, journal.Undone, journal.Released, journal.Returned)
+	last, err := r.lastHold(ctx)
 	made := journal.Released
 	if d == plan.Backward {
 		made = journal.Returned
 	}
-	if err != nil || last == journal.Holding || last == made { // held says it; or the clients are there already
+	if err != nil || last == journal.Holding || last == journal.Repaired || last == made { // held says it; or the clients are there already
 		return err
 	}
 	nodes, err := r.heldNodes(ctx)
 	if err != nil || len(nodes) == 0 {
 		return err
 	}
-	fix := "give them again:"
-	for _, n := range nodes {
-		fix += " --pgbouncer postgres://ADMIN@" + n + "/pgbouncer"
-	}
-	return plan.Fail(plan.KindUsage, fix+", and --pgbouncer-config FILE for each, or --on-reroute COMMAND, as then; or --without-pooler, if no client goes through them any more",
+	return plan.Fail(plan.KindUsage, "give them again:"+consoles(nodes)+", and --pgbouncer-config FILE for each, or --on-reroute COMMAND, as then; or --without-pooler, if no client goes through them any more",
 		"an earlier switch of run %s was made through PgBouncer %s, and this one names none: their clients would be left at the fence. Nothing was changed", r.Run, strings.Join(nodes, ", "))
+}
+
+// consoles are the flags that name poolers.
+func consoles(nodes []string) (flags string) {
+	for _, n := range nodes {
+		flags += " --pgbouncer postgres://ADMIN@" + n + "/pgbouncer"
+	}
+	return flags
+}
+
+// lastHold is the newest record of those that begin or end a hold of clients.
+func (r *run) lastHold(ctx context.Context) (kind string, err error) {
+	kind, _, err = r.journal.Last(ctx, journal.Holding, journal.Undone, journal.Released, journal.Returned, journal.Repaired)
+	return kind, err
 }
 
 // heldNodes are the poolers, host:port, of the last switch that was made or tried through any.
@@ -168,7 +178,7 @@ func (r *run) heldNodes(ctx context.Context) (nodes []string, err error) {
 // held tells whether an attempt was cut short while it held clients. They have to be named for what follows: nobody else
 // lets them go on.
 func (r *run) held(ctx context.Context, t *traffic.Traffic) (bool, error) {
-	kind, _, err := r.journal.Last(ctx, journal.Holding, journal.Undone, journal.Released, journal.Returned)
+	kind, err := r.lastHold(ctx)
 	if err != nil || kind != journal.Holding {
 		return false, err
 	}

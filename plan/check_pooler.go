@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -16,6 +17,8 @@ type Pooler struct {
 	Moved       bool          // it points at the side that takes over
 	PointsAt    string        // host:port/database
 	Known       string        // as which we know the side that is left
+	Others      []string      // entries that point at the side that is left, too, and are not moved
+	InFile      string        // file: host:port/database, where its file says something else; "" where not
 	GoesTo      string        // host:port/database where it shall point
 	Unreached   string        // why that cannot be reached from here; "" where it can, or is not looked at
 	WaitTimeout time.Duration // after which a client that waits is failed; 0 never
@@ -74,6 +77,22 @@ func (p Pooler) findings() []Finding {
 		out = append(out, Finding{
 			Severity: Warning, Problem: fmt.Sprintf("%s points at %s, which pgleap knows as %s", on, OneLine(p.PointsAt), OneLine(p.Known)),
 			Fix: "see that both are the same server: clients of another one would be moved, too",
+		})
+	}
+	if p.InFile != "" {
+		out = append(out, Finding{
+			Severity: Blocker, Problem: fmt.Sprintf("%s points at %s, and its file says something else: %s\nthe file is not the one that it reads, or was changed without a RELOAD", on, OneLine(p.PointsAt), OneLine(p.InFile)),
+			Fix: "name the file that PgBouncer reads with --pgbouncer-config (on its admin console: show config, conffile), or put the entry right and RELOAD",
+		})
+	}
+	if len(p.Others) > 0 {
+		var names []string
+		for _, o := range p.Others {
+			names = append(names, ident(o))
+		}
+		out = append(out, Finding{
+			Severity: Warning, Problem: fmt.Sprintf("PgBouncer %s has other entries that point at the server that is left, and are not moved: %s\nnobody holds their clients: their writes wait for the fence, and then meet SQLSTATE 25006", OneLine(p.Node), strings.Join(names, ", ")),
+			Fix: fmt.Sprintf("let their clients use %s (--pgbouncer-database names the one that is moved), or point these entries elsewhere behind the switch: by hand, or by --on-after-release", ident(p.Database)),
 		})
 	}
 	if p.Unreached != "" {

@@ -51,14 +51,17 @@ type Switch struct {
 	Quiet func(ctx context.Context) error
 	// Prove tries to write behind the fence, beside the release; it is for the report.
 	Prove func(ctx context.Context) []Refusal
-	// Begun is set when somebody may have to wait.
-	Begun bool
 	// Rehearse gives everything back where the real switch commits.
 	Rehearse bool
 	Record   func(ctx context.Context, t *pg.Target, step plan.StepID) error
 	Emit     func(plan.Event)
 	Point    func(name string) // told at every instruction a test may want to die at; may be nil
+
+	begun bool
 }
+
+// Begun tells whether Do got as far as making anybody wait.
+func (w *Switch) Begun() bool { return w.begun }
 
 // Traffic is what stands between the clients and the servers: poolers, hooks, or nothing.
 type Traffic interface {
@@ -176,7 +179,7 @@ func (w *Switch) Do(ctx context.Context) (Result, error) {
 	if w.Fenced != nil {
 		w.Fenced(Process{s.fence.PID(), s.fenceStarted}, Process{s.set.PID(), s.setStarted})
 	}
-	w.Begun = true
+	w.begun = true
 	limited, cancel := context.WithTimeout(ctx, w.Budget)
 	defer cancel()
 	started := time.Now()

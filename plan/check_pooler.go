@@ -2,6 +2,8 @@ package plan
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -15,13 +17,26 @@ type Pooler struct {
 	Moved       bool          // it points at the side that takes over
 	PointsAt    string        // host:port/database
 	Known       string        // as which we know the side that is left
+	Others      []string      // entries that point at the side that is left, too, and are not moved
+	InFile      string        // file: host:port/database, where its file says something else; "" where not
+	GoesTo      string        // host:port/database where it shall point
+	Unreached   string        // why that cannot be reached from here; "" where it can, or is not looked at
 	WaitTimeout time.Duration // after which a client that waits is failed; 0 never
 	Budget      time.Duration // of the switch
 }
 
-// CheckPoolers judges them.
-func CheckPoolers(list []Pooler) []Finding {
+// CheckPoolers judges them; before are those, host:port, that the last switch of the run was made or tried through.
+func CheckPoolers(list []Pooler, before []string) []Finding {
 	var out []Finding
+	for _, node := range before {
+		if len(list) > 0 && !slices.ContainsFunc(list, func(p Pooler) bool { return p.Node == node }) {
+			out = append(out, Finding{
+				Check: "pooler", Severity: Warning, On: Source, Object: node,
+				Problem: fmt.Sprintf("an earlier switch of this run held the clients of PgBouncer %s, and this one does not name it\nits clients would be left behind, at the fence", OneLine(node)),
+				Fix:     "name it with --pgbouncer, unless no client goes through it any more",
+			})
+		}
+	}
 	for _, p := range list {
 		for _, f := range p.findings() {
 			f.Check, f.On, f.Object = "pooler", Source, p.Node
@@ -62,6 +77,28 @@ func (p Pooler) findings() []Finding {
 		out = append(out, Finding{
 			Severity: Warning, Problem: fmt.Sprintf("%s points at %s, which pgleap knows as %s", on, OneLine(p.PointsAt), OneLine(p.Known)),
 			Fix: "see that both are the same server: clients of another one would be moved, too",
+		})
+	}
+	if p.InFile != "" {
+		out = append(out, Finding{
+			Severity: Blocker, Problem: fmt.Sprintf("%s points at %s, and its file says something else: %s\nthe file is not the one that it reads, or was changed without a RELOAD", on, OneLine(p.PointsAt), OneLine(p.InFile)),
+			Fix: "name the file that PgBouncer reads with --pgbouncer-config (on its admin console: show config, conffile), or put the entry right and RELOAD",
+		})
+	}
+	if len(p.Others) > 0 {
+		var names []string
+		for _, o := range p.Others {
+			names = append(names, ident(o))
+		}
+		out = append(out, Finding{
+			Severity: Warning, Problem: fmt.Sprintf("PgBouncer %s has other entries that point at the server that is left, and are not moved: %s\nnobody holds their clients: their writes wait for the fence, and then meet SQLSTATE 25006", OneLine(p.Node), strings.Join(names, ", ")),
+			Fix: fmt.Sprintf("let their clients use %s (--pgbouncer-database names the one that is moved), or point these entries elsewhere behind the switch: by hand, or by --on-after-release", ident(p.Database)),
+		})
+	}
+	if p.Unreached != "" {
+		out = append(out, Finding{
+			Severity: Warning, Problem: fmt.Sprintf("%s is to be pointed at %s (--target-from-pgbouncer), which cannot be reached from here: %s\nif PgBouncer cannot reach it either, no client gets through behind the switch", on, OneLine(p.GoesTo), OneLine(p.Unreached)),
+			Fix: "see on PgBouncer's machine that it can be reached from there, or correct --target-from-pgbouncer",
 		})
 	}
 	if p.WaitTimeout > 0 && p.WaitTimeout <= p.Budget {

@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"pgleap/internal/pgserver"
@@ -55,6 +58,30 @@ func TestFixturePooler(t *testing.T) {
 	})
 	t.Run("a file without the entry", func(t *testing.T) {
 		refused(t, []string{"--pgbouncer-config", p.nodes[0].ConfigFile(), "--pgbouncer-config", "/dev/null"}, `has no entry "shop"`)
+	})
+	t.Run("a copy of its file that says something else", func(t *testing.T) {
+		text, err := os.ReadFile(n.ConfigFile())
+		if err != nil {
+			t.Fatal(err)
+		}
+		edited := filepath.Join(t.TempDir(), "copy.ini")
+		if err := os.WriteFile(edited, []byte(strings.ReplaceAll(string(text), p.base, "host=10.9.8.7 dbname="+p.name)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, []string{"--pgbouncer-config", p.nodes[0].ConfigFile(), "--pgbouncer-config", edited},
+			fmt.Sprintf("points at 127.0.0.1:%d/%s, and its file says something else: %s: 10.9.8.7:5432/%[2]s", s.source.Port, p.name, edited), "--pgbouncer-config")
+	})
+	t.Run("another entry that is not moved", func(t *testing.T) {
+		q := pooledUpgrade(t, s, 0)
+		other := startPooler(t, map[string]string{"shop": q.base, "audit": q.base}, nil)
+		q.nodes = append(q.nodes, other)
+		audit := connect(t, other.URI("audit", "web", webPassword))
+		audit.run("select 1") // which leaves PgBouncer's connection there
+		o := q.switchOver(nil, q.cutoverArgs(q.byFile(), "--pgbouncer-database", "shop", "--rehearse")...).wait().exits(exitOK).
+			says("pooler: ", fmt.Sprintf("PgBouncer 127.0.0.1:%d has other entries that point at the server that is left, and are not moved: audit", other.Port()), "--pgbouncer-database")
+		if contains(o.stdout, "of web (") {
+			t.Errorf("PgBouncer's own connection is called direct:\n%s", o)
+		}
 	})
 	t.Run("silent", func(t *testing.T) {
 		if o := p.switchOver(nil, p.cutoverArgs(p.byFile())...).wait().exits(exitOK); contains(o.stdout, "pooler: ") {

@@ -32,6 +32,7 @@ func poolerFlags() []cli.Flag {
 // trafficFlags are those of a verb that switches.
 func trafficFlags() []cli.Flag {
 	return join(poolerFlags(), []cli.Flag{
+		&cli.BoolFlag{Name: "without-pooler", Usage: "make this switch without the poolers that an earlier one of this run was made through: no client goes through them any more"},
 		&cli.DurationFlag{Name: "pause-timeout", DefaultText: "half of --max-write-stall", Usage: "how long PAUSE may wait for open transactions on all poolers together"},
 		&cli.StringFlag{Name: "on-before-switch", Usage: "run `COMMAND` before anybody has to wait; if it fails nothing is begun"},
 		&cli.StringFlag{Name: "on-after-release", Usage: "run `COMMAND` when the server that takes over is being written"},
@@ -59,7 +60,7 @@ func (s *session) traffic(c *cli.Context) error {
 			set.Commands[h] = line
 		}
 	}
-	s.Traffic = pipeline.TrafficConfig{Database: c.String("pgbouncer-database"), PauseTimeout: c.Duration("pause-timeout"), Hooks: set}
+	s.Traffic = pipeline.TrafficConfig{Database: c.String("pgbouncer-database"), PauseTimeout: c.Duration("pause-timeout"), Without: c.Bool("without-pooler"), Hooks: set}
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		s.Traffic.Terminal = os.Stderr
 	}
@@ -105,6 +106,8 @@ func (s *session) poolers(c *cli.Context) error {
 		s.Traffic.Poolers = append(s.Traffic.Poolers, p)
 	}
 	switch {
+	case len(consoles) > 0 && c.Bool("without-pooler"):
+		return plan.Fail(plan.KindUsage, "leave one of them out (and unset PGLEAP_PGBOUNCER)", "--without-pooler, and --pgbouncer names one")
 	case len(consoles) == 0 && len(files)+len(c.String("pgbouncer-database"))+len(c.String("target-from-pgbouncer")) > 0:
 		return plan.Fail(plan.KindUsage, "give --pgbouncer postgres://ADMIN@HOST:PORT/pgbouncer", "there is more about a PgBouncer, and not where its admin console is")
 	case len(files) > 0 && len(files) != len(consoles):

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"pgleap/internal/pipeline"
 	"pgleap/plan"
 )
 
@@ -210,6 +211,20 @@ func TestTrafficPastReturn(t *testing.T) {
 		p.finishes(load, p.byFile())
 	})
 
+	t.Run("clients that do not get through", func(t *testing.T) {
+		p := pooledUpgrade(t, s, 1)
+		load := p.startLoad()
+		wrong := append(p.byFile(), "--target-from-pgbouncer", "127.0.0.1:1")
+		p.switchOver(nil, p.cutoverArgs(wrong, "--rehearse")...).wait().exits(exitOK).says("pooler: ", "is to be pointed at 127.0.0.1:1/"+p.name+" (--target-from-pgbouncer), which cannot be reached from here", "connection refused")
+		p.switchOver(nil, p.cutoverArgs(wrong)...).wait().exits(exitPastReturn).says("the switch is made", fmt.Sprintf("PgBouncer 127.0.0.1:%d: clients of \"shop\" wait in vain", p.nodes[0].Port()), "127.0.0.1:1/"+p.name, "pgleap repair with the same --pgbouncer", "--target-from-pgbouncer HOST:PORT")
+		if r := p.lastReport(); r.Outcome != pipeline.Stopped || !strings.Contains(r.Error, "do not get through") {
+			t.Errorf("the report: %s", mustJSON(r))
+		}
+		p.repair(exitPastReturn, wrong).says("wait in vain")
+		p.repair(exitOK, append(p.byFile(), "--target-from-pgbouncer", fmt.Sprintf("127.0.0.1:%d", s.target.Port)))
+		p.finishes(load, p.byFile()) // it is recorded: there is nothing left to do
+	})
+
 	t.Run("the reroute hook without a pooler", func(t *testing.T) {
 		u := s.upgrade(t, small)
 		u.run(exitOK, "sync")
@@ -243,7 +258,10 @@ func TestHooks(t *testing.T) {
 		return string(text)
 	}
 
-	u.run(exitNotSwitched, append(all, "--on-before-switch", "echo not tonight; exit 1")...).says("the switch was not begun, no write was stopped", "hook before-switch: exit status 1; it said: not tonight")
+	o := u.run(exitNotSwitched, append(all, "--on-before-switch", "echo not tonight; exit 1")...).says("the switch was not begun, no write was stopped", "hook before-switch: exit status 1; it said: not tonight")
+	if contains(o.String(), "is undone") {
+		t.Errorf("a switch that was not begun is called undone:\n%s", o)
+	}
 	told := read(log)
 	if !contains(told, "PGLEAP_HOOK=on-abort ", "PGLEAP_MESSAGE=") || strings.Contains(told, "after-release") {
 		t.Errorf("after a refusal: %s", told)
@@ -310,6 +328,39 @@ func TestRepair(t *testing.T) {
 	u.run(exitUsage, "repair").says("give --pgbouncer")
 }
 
+// TestPoolersAreNamedAgain: a run whose clients go through poolers is not switched past them by mistake.
+func TestPoolersAreNamedAgain(t *testing.T) {
+	s := startServers(t, 14, 18)
+	p := pooledUpgrade(t, s, 2)
+	load := p.startLoad()
+	again := []string{"was made through PgBouncer " + nodeNames(p), fmt.Sprintf("--pgbouncer postgres://ADMIN@127.0.0.1:%d/pgbouncer", p.nodes[1].Port()), "--without-pooler"}
+	p.switchOver(nil, p.cutoverArgs(p.byFile(), "--rehearse")...).wait().exits(exitOK)
+	p.run(exitUsage, "cutover", "--confirm", p.name).says(again...)
+	one := &pooled{upgrade: p.upgrade, nodes: p.nodes[:1], logs: p.logs}
+	one.switchOver(nil, one.cutoverArgs(one.byFile(), "--rehearse")...).wait().exits(exitOK).says("pooler: ", fmt.Sprintf("held the clients of PgBouncer 127.0.0.1:%d, and this one does not name it", p.nodes[1].Port()))
+	p.switchOver(nil, p.cutoverArgs(p.byFile())...).wait().exits(exitOK)
+	p.run(exitOK, "cutover", "--confirm", p.name).says("nothing to do")
+	p.run(exitUsage, "rollback", "--confirm", p.name).says(again...)
+	load.served()
+	back := append([]string{"rollback", "--json", "--confirm", p.name, "--max-write-stall", trafficBudget.String()}, p.byFile()...)
+	p.switchOver(nil, back...).wait().exits(exitOK)
+	load.served()
+	p.mustBeAt(s.source)
+	p.run(exitOK, "rollback", "--confirm", p.name).says("nothing to do")
+	p.run(exitUsage, "cutover", "--confirm", p.name).says(again...)
+	load.judge(p.source)
+	p.run(exitOK, "cutover", "--confirm", p.name, "--without-pooler")
+}
+
+// nodeNames are the poolers as messages name them.
+func nodeNames(p *pooled) string {
+	var names []string
+	for _, n := range p.nodes {
+		names = append(names, fmt.Sprintf("127.0.0.1:%d", n.Port()))
+	}
+	return strings.Join(names, ", ")
+}
+
 // TestAbortLetsGoOn: an abort is enough for clients that a killed cutover has left waiting.
 func TestAbortLetsGoOn(t *testing.T) {
 	p := pooledUpgrade(t, startServers(t, 16, 17), 1)
@@ -335,6 +386,7 @@ func TestTrafficUsage(t *testing.T) {
 		{[]string{"--pgbouncer-config", "/a"}, "not where its admin console is"},
 		{[]string{"--pgbouncer", "postgres://admin:top-secret@127.0.0.1:6432/shop", "--on-reroute", "true"}, "the admin console is called pgbouncer"},
 		{[]string{"--pgbouncer", console, "--on-reroute", "true", "--target-from-pgbouncer", "postgres://u:top-secret@h/x"}, "give HOST:PORT"},
+		{[]string{"--pgbouncer", console, "--on-reroute", "true", "--without-pooler"}, "leave one of them out"},
 		{[]string{"--hook-timeout", "0s"}, "give at least 1s"},
 		{[]string{"--pause-timeout", "1ns"}, "give at least 100ms"},
 	} {

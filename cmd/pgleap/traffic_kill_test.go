@@ -123,8 +123,13 @@ func TestWatchdogKilledToo(t *testing.T) {
 				p.finishes(load, how)
 				return
 			}
+			let := "pgleap repair --pgbouncer postgres://ADMIN@" + nodeNames(p) + "/pgbouncer"
+			p.run(exitOK, "status").says("critical", "a switch holds the clients of PgBouncer "+nodeNames(p)+", or was cut short", "mend: if no pgleap is at work: "+let, "next       if no pgleap is at work: "+let)
 			p.repair(exitOK, how)
 			load.served()
+			if o := p.run(exitOK, "status"); contains(o.stdout, "holds the clients") {
+				t.Errorf("the clients go on, and status says:\n%s", o)
+			}
 			_, server := p.truth()
 			p.mustBeAt(server)
 			p.repair(exitOK, how) // again

@@ -122,7 +122,8 @@ const (
 	Restored  = "restored" // what was made was taken back
 	Released  = "released"
 	Undone    = "undone"
-	Holding   = "holding"  // a switch is about to hold the clients of its poolers; undone and released end it
+	Holding   = "holding"  // a switch is about to hold the clients of its poolers; undone, released and repaired end it
+	Repaired  = "repaired" // the clients that a switch held go on behind its fence, by hand; it is not finished
 	Aborting  = "aborting" // an abort was begun
 	Checked   = "checked"  // every check was made, and none blocked
 	Report    = "report"   // what a cutover, a rollback or a rehearsal of one did: decides nothing

@@ -3,6 +3,7 @@ package pg
 import (
 	"context"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -14,4 +15,17 @@ func dial(ctx context.Context, network, address string) (net.Conn, error) {
 		Control:         control,
 	}
 	return d.DialContext(ctx, network, address)
+}
+
+// Dial tells whether something listens at a host, or in a socket's folder. Nothing is sent.
+func Dial(ctx context.Context, host, port string) error {
+	network, address := "tcp", net.JoinHostPort(host, port)
+	if strings.HasPrefix(host, "/") {
+		network, address = "unix", host+"/.s.PGSQL."+port
+	}
+	c, err := dial(ctx, network, address)
+	if err != nil {
+		return err
+	}
+	return c.Close()
 }

@@ -56,6 +56,9 @@ func Cutover(ctx context.Context, c Config) error {
 		r.emit(plan.Event{Kind: plan.EventNote, Message: "nothing to do: run " + string(r.Run) + " has been switched over. pgleap finalize, when nobody needs the old server any more"})
 		return nil
 	}
+	if err := r.errWithoutPoolers(ctx, plan.Forward); err != nil {
+		return err
+	}
 	defer r.tellStatus(ctx, traffic.Cutover)()
 	r.openReport(ctx, r.ends())
 	if c.Control.Rehearse {
@@ -63,7 +66,9 @@ func Cutover(ctx context.Context, c Config) error {
 		r.closeReport(ctx, r.ends(), err)
 		return err
 	}
-	err = r.walkCutover(ctx, done[plan.StageSwitch])
+	if err = r.walkCutover(ctx, done[plan.StageSwitch]); err == nil {
+		err = r.stuck
+	}
 	r.closeReport(ctx, r.ends(), err)
 	if err != nil {
 		return err
@@ -259,8 +264,11 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		if kind != plan.KindPastReturn {
 			r.forgetWitness(ctx)
 		}
-		if kind == plan.KindNotSwitched || kind == plan.KindInterrupted || kind != plan.KindPastReturn && moving.Armed() && !w.Begun {
+		if kind == plan.KindNotSwitched || kind == plan.KindInterrupted || moving.Armed() && !w.Begun() && kind != plan.KindPastReturn {
 			r.recordUndone(err)
+		}
+		if w.Begun() && (kind == plan.KindNotSwitched || kind == plan.KindInterrupted) {
+			r.emit(plan.Event{Kind: plan.EventUndone, Stage: stage.ID, Message: r.direction.Words("the switch is undone, the source is writable again")})
 		}
 		tellHooks(ctx, moving, hooks.AfterRelease, result, err)
 		return err
@@ -286,6 +294,7 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	}
 	err = r.journal.Record(context.WithoutCancel(ctx), kind, stage.ID, "", result)
 	tellHooks(ctx, moving, hook, result, nil)
+	r.stuck = r.errStuck(moving.Through(ctx))
 	return err
 }
 
@@ -338,7 +347,6 @@ func (r *run) recordUndone(cause error) {
 	if err := r.journal.Record(ctx, journal.Undone, r.switchStage().ID, "", map[string]string{"cause": r.redact(cause.Error())}); err != nil {
 		r.Log.Warn("the undone attempt is not in the journal", "error", err)
 	}
-	r.emit(plan.Event{Kind: plan.EventUndone, Stage: r.switchStage().ID, Message: r.direction.Words("the switch is undone, the source is writable again")})
 }
 
 func (r *run) fenced(ctx context.Context) (bool, error) {

@@ -117,6 +117,7 @@ type run struct {
 	reporter    *reporter
 	moving      *traffic.Traffic        // of the switch that is being made
 	saw         map[string]pooler.Stats // what the poolers' clients had seen before it
+	stuck       error                   // clients that were let go on, and do not get through
 }
 
 // open connects to both sides and takes the run lock on each.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"pgleap/internal/journal"
+	"pgleap/internal/pg"
 	"pgleap/internal/traffic"
 	"pgleap/plan"
 )
@@ -56,8 +57,33 @@ func (r *run) goOnAtSource(ctx context.Context) error {
 	if err := t.Back(ctx); err != nil {
 		return plan.Fail("", "mend it, then run pgleap repair again", "the source takes writes and is the truth, but not all clients go on there: %w", err)
 	}
+	if err := r.goOnRecorded(ctx); err != nil {
+		r.emit(plan.Event{Kind: plan.EventNote, Message: "pgleap status will go on saying that the clients may be held, the journal cannot be written: " + pg.Message(err)})
+	}
 	r.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf("the fence does not stand: the source %s is the truth, and the clients of %s go on there. pgleap cutover tries again, pgleap abort gives up", r.Source, t)})
 	return nil
+}
+
+// goOnRecorded notes in the journal that nobody is held any more, where it can be reached: the clients do not need it.
+func (r *run) goOnRecorded(ctx context.Context) error {
+	if err := r.lockTarget(ctx); err != nil {
+		return err
+	}
+	r.journal = journal.On(r.target, r.Run)
+	known, err := r.load(ctx)
+	if err != nil || !known {
+		return err
+	}
+	return r.holdEnds(ctx, journal.Undone)
+}
+
+// holdEnds records the end of a hold that has none yet.
+func (r *run) holdEnds(ctx context.Context, kind string) error {
+	last, err := r.lastHold(ctx)
+	if err != nil || last != journal.Holding {
+		return err
+	}
+	return r.journal.Record(ctx, kind, plan.StageSwitch, "", map[string]string{"cause": "pgleap repair let the clients go on"})
 }
 
 // goOnBehindFence: the target is the truth, unless it is fenced too: then a switch was past its point of no return, and the
@@ -93,6 +119,12 @@ func (r *run) goOnBehindFence(ctx context.Context) error {
 	defer t.Close()
 	if err := t.Onward(ctx, rest(stage, deferred), traffic.Process{}); err != nil {
 		return r.behindFence(err)
+	}
+	if err := to.errStuck(t.Through(ctx)); err != nil {
+		return err
+	}
+	if err := r.holdEnds(ctx, journal.Repaired); err != nil {
+		return err
 	}
 	r.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf("the fence was committed: the %s %s is the truth, and the clients of %s go on there. pgleap %s finishes the rest", to.direction.To(), to.Target, t, t.Direction)})
 	return nil

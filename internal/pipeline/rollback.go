@@ -42,6 +42,9 @@ func Rollback(ctx context.Context, c Config) error {
 		r.emit(plan.Event{Kind: plan.EventNote, Message: "nothing to do: run " + string(r.Run) + " is rolled back, the source takes the writes and the target follows. pgleap cutover, to go to the target again"})
 		return nil
 	}
+	if err := r.errWithoutPoolers(ctx, plan.Backward); err != nil {
+		return err
+	}
 	returned, err := r.rollingBack(ctx)
 	if err != nil {
 		return err
@@ -157,6 +160,9 @@ func (r *run) walkBack(ctx context.Context) error {
 	if err := r.journal.Record(context.WithoutCancel(ctx), journal.RolledBack, "", "", nil); err != nil {
 		return err
 	}
+	if r.stuck != nil {
+		return r.stuck
+	}
 	return back.tellReturned(ctx, fence)
 }
 
@@ -164,7 +170,7 @@ func (r *run) walkBack(ctx context.Context) error {
 func (r *run) switchBack(ctx context.Context, stage plan.Stage) error {
 	t := r.turned()
 	err := t.switchOver(ctx, stage)
-	r.switched, r.definitions = t.switched, t.definitions
+	r.switched, r.definitions, r.stuck = t.switched, t.definitions, t.stuck
 	return err
 }
 

@@ -70,6 +70,8 @@ type Status struct {
 	Unfinished   string         `json:"unfinished,omitempty"` // cutover or rollback: it is past its point of no return and was killed
 	WayBack      *WayBackStatus `json:"way_back,omitempty"`   // while the target is the truth
 
+	Holds []string `json:"holds_clients_of,omitempty"` // poolers, host:port: a switch holds their clients, or was cut short while it did
+
 	Witness  *cutover.Witnessed `json:"source_wal,omitempty"` // who wrote on the source behind the fence
 	Aborting bool               `json:"aborting,omitempty"`   // an abort was begun and not finished
 	Problems []Problem          `json:"problems"`
@@ -86,6 +88,8 @@ func (s Status) Next() string {
 		return "pgleap abort"
 	case !s.Known:
 		return "pgleap sync"
+	case len(s.Holds) > 0:
+		return "if no pgleap is at work: " + s.letGo()
 	case s.Unfinished != "":
 		return "pgleap " + s.Unfinished + " (goes on from there)"
 	case s.WayBack != nil:
@@ -97,6 +101,25 @@ func (s Status) Next() string {
 	default:
 		return "pgleap sync"
 	}
+}
+
+// letGo is the command that lets clients go on.
+func (s Status) letGo() string { return "pgleap repair" + consoles(s.Holds) }
+
+// holding notes a switch that holds clients at this moment, or was killed together with its watchdog.
+func (r *run) holding(ctx context.Context, st *Status) error {
+	last, err := r.lastHold(ctx)
+	if err != nil || last != journal.Holding {
+		return err
+	}
+	if st.Holds, err = r.heldNodes(ctx); err != nil {
+		return err
+	}
+	st.Problems = append(st.Problems, Problem{
+		Level: Critical, Text: "a switch holds the clients of PgBouncer " + strings.Join(st.Holds, ", ") + ", or was cut short while it did",
+		Mend: "if no pgleap is at work: " + st.letGo() + ", and --pgbouncer-config FILE for each, or --on-reroute COMMAND, as then",
+	})
+	return nil
 }
 
 // ReadStatus reads it. The sessions only read.
@@ -130,6 +153,9 @@ func ReadStatus(ctx context.Context, c Config, th Thresholds) (Status, error) {
 		return st, err
 	}
 	if err := r.stageStates(ctx, &st); err != nil {
+		return st, err
+	}
+	if err := r.holding(ctx, &st); err != nil {
 		return st, err
 	}
 	switch {

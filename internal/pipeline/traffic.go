@@ -24,9 +24,11 @@ type TrafficConfig struct {
 	Database     string        // the entry's name in the poolers; "" finds it
 	TargetAt     pooler.Values // where the poolers reach the target, as far as that differs from our address
 	PauseTimeout time.Duration // 0: half of the budget
-	Hooks        hooks.Set
-	LogFolder    string   // of a watchdog that had to act; "" is that of temporary files
-	Terminal     *os.File // where it also writes, if there is one
+	// Without: the switch is made without the poolers of an earlier one, and that is meant.
+	Without   bool
+	Hooks     hooks.Set
+	LogFolder string   // of a watchdog that had to act; "" is that of temporary files
+	Terminal  *os.File // where it also writes, if there is one
 }
 
 // noBack is a switch without a way back.
@@ -84,7 +86,23 @@ func (r *run) judgePoolers(ctx context.Context, t *traffic.Traffic) error {
 	if err := r.letGoOn(ctx, t); err != nil {
 		return err
 	}
-	return r.refuse(plan.CheckPoolers(t.Facts(ctx)), r.direction.Words("mend it, then run pgleap cutover again"), "the switch was not begun, writes were never stopped")
+	before, err := r.heldNodes(ctx)
+	if err != nil {
+		return err
+	}
+	return r.refuse(plan.CheckPoolers(t.Facts(ctx), before), r.direction.Words("mend it, then run pgleap cutover again"), "the switch was not begun, writes were never stopped")
+}
+
+// errStuck is what it means that clients do not get through. The switch stands all the same.
+func (r *run) errStuck(err error) error {
+	if err == nil {
+		return nil
+	}
+	fix := "pgleap repair with the same --pgbouncer and --pgbouncer-config (or --on-reroute), and with --target-from-pgbouncer HOST:PORT as PgBouncer itself reaches the target, points the clients there anew"
+	if r.direction == plan.Backward {
+		fix = "mend what its log says; where it points to the wrong place, put that right in its file, and RELOAD"
+	}
+	return plan.Fail(plan.KindPastReturn, fix, r.direction.Words("the switch is made, the target takes the writes and the source stays fenced, but clients do not get through: %w"), err)
 }
 
 // letGoOn ends the hold of an attempt that was killed together with its watchdog. The source is the truth.
@@ -109,18 +127,66 @@ func (r *run) letGoOn(ctx context.Context, t *traffic.Traffic) error {
 	return r.journal.Record(ctx, journal.Undone, plan.StageSwitch, "", map[string]string{"cause": "the attempt was cut short; the clients were let go on"})
 }
 
+// errWithoutPoolers refuses a switch without the poolers that an earlier one of this run was made through: their clients
+// would be left behind at the fence.
+func (r *run) errWithoutPoolers(ctx context.Context, d plan.Direction) error {
+	if r.pooled() || r.Traffic.Without {
+		return nil
+	}
+	last, err := r.lastHold(ctx)
+	made := journal.Released
+	if d == plan.Backward {
+		made = journal.Returned
+	}
+	if err != nil || last == journal.Holding || last == journal.Repaired || last == made { // held says it; or the clients are there already
+		return err
+	}
+	nodes, err := r.heldNodes(ctx)
+	if err != nil || len(nodes) == 0 {
+		return err
+	}
+	return plan.Fail(plan.KindUsage, "give them again:"+consoles(nodes)+", and --pgbouncer-config FILE for each, or --on-reroute COMMAND, as then; or --without-pooler, if no client goes through them any more",
+		"an earlier switch of run %s was made through PgBouncer %s, and this one names none: their clients would be left at the fence. Nothing was changed", r.Run, strings.Join(nodes, ", "))
+}
+
+// consoles are the flags that name poolers.
+func consoles(nodes []string) (flags string) {
+	for _, n := range nodes {
+		flags += " --pgbouncer postgres://ADMIN@" + n + "/pgbouncer"
+	}
+	return flags
+}
+
+// lastHold is the newest record of those that begin or end a hold of clients.
+func (r *run) lastHold(ctx context.Context) (kind string, err error) {
+	kind, _, err = r.journal.Last(ctx, journal.Holding, journal.Undone, journal.Released, journal.Returned, journal.Repaired)
+	return kind, err
+}
+
+// heldNodes are the poolers, host:port, of the last switch that was made or tried through any.
+func (r *run) heldNodes(ctx context.Context) (nodes []string, err error) {
+	kind, data, err := r.journal.Last(ctx, journal.Holding)
+	if err != nil || kind == "" {
+		return nil, err
+	}
+	if err := json.Unmarshal(data, &nodes); err != nil {
+		return nil, fmt.Errorf("read the journal: %w", err)
+	}
+	return nodes, nil
+}
+
 // held tells whether an attempt was cut short while it held clients. They have to be named for what follows: nobody else
 // lets them go on.
 func (r *run) held(ctx context.Context, t *traffic.Traffic) (bool, error) {
-	kind, data, err := r.journal.Last(ctx, journal.Holding, journal.Undone, journal.Released, journal.Returned)
+	kind, err := r.lastHold(ctx)
 	if err != nil || kind != journal.Holding {
 		return false, err
 	}
-	var nodes []string
-	if err := json.Unmarshal(data, &nodes); err != nil {
-		return false, fmt.Errorf("read the journal: %w", err)
+	nodes, err := r.heldNodes(ctx)
+	if err != nil {
+		return false, err
 	}
-	if !t.Pooled() {
+	if !t.Pooled() && !r.Traffic.Without {
 		return true, plan.Fail(plan.KindUsage, "give the same --pgbouncer (and --pgbouncer-config, or --on-reroute) as then",
 			"an earlier attempt of run %s was cut short while it held the clients of PgBouncer %s: they may still wait", r.Run, strings.Join(nodes, ", "))
 	}

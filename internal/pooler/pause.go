@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -205,12 +206,36 @@ func (n *Node) connected(ctx context.Context) (bool, error) {
 			continue
 		}
 		clients := number(row["cl_active"]) + number(row["cl_waiting"])
-		servers := number(row["sv_active"]) + number(row["sv_idle"]) + number(row["sv_used"]) + number(row["sv_tested"])
-		if clients > 0 && servers == 0 {
+		if clients > 0 && servers(row) == 0 {
 			return false, nil
 		}
 	}
 	return true, nil
+}
+
+// GetThrough waits until no pool of the entry has clients that wait and no connection to its server, or ctx ends. false
+// is that some wait in vain; an error, that the console could not be asked.
+func (n *Node) GetThrough(ctx context.Context, db string) (bool, error) {
+	asked := false
+	err := n.await(ctx, func() (bool, error) {
+		pools, err := n.command(ctx, "show pools")
+		if err != nil {
+			return false, err
+		}
+		asked = true
+		return !slices.ContainsFunc(pools, func(row map[string]string) bool {
+			return row["database"] == db && number(row["cl_waiting"]) > 0 && servers(row) == 0
+		}), nil
+	})
+	if asked && ctx.Err() != nil {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// servers is how many connections to its server a pool has.
+func servers(row map[string]string) int64 {
+	return number(row["sv_active"]) + number(row["sv_idle"]) + number(row["sv_used"]) + number(row["sv_tested"])
 }
 
 // Target is an entry of a node.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -121,16 +122,16 @@ func (n *Node) Stragglers(ctx context.Context, db string) ([]Straggler, error) {
 	return found, nil
 }
 
-// Processes returns the server processes of the entry's connections: on the server they are the pooler's, not somebody
+// Processes returns the server processes of the entries' connections: on the server they are the pooler's, not somebody
 // who goes past it.
-func (n *Node) Processes(ctx context.Context, db string) ([]int32, error) {
+func (n *Node) Processes(ctx context.Context, dbs ...string) ([]int32, error) {
 	servers, err := n.command(ctx, "show servers")
 	if err != nil {
 		return nil, err
 	}
 	var pids []int32
 	for _, row := range servers {
-		if pid := number(row["remote_pid"]); row["database"] == db && pid > 0 {
+		if pid := number(row["remote_pid"]); slices.Contains(dbs, row["database"]) && pid > 0 {
 			pids = append(pids, int32(pid))
 		}
 	}

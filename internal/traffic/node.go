@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"pgleap/internal/pooler"
@@ -15,6 +16,7 @@ type node struct {
 	*pooler.Node
 	name  string // host:port of its console
 	entry pooler.Entry
+	all   []pooler.Entry              // that it has
 	file  *pooler.File                // nil where a hook does the change
 	at    map[plan.Side]pooler.Values // where it reaches each side
 	err   error                       // why it cannot be used
@@ -46,6 +48,7 @@ func (t *Traffic) match(ctx context.Context, n *node) (pooler.Entry, error) {
 	if err != nil {
 		return pooler.Entry{}, err
 	}
+	n.all = slices.Clone(entries)
 	paused := map[string]bool{}
 	for i := range entries {
 		paused[entries[i].Name], entries[i].Paused = entries[i].Paused, false
@@ -164,6 +167,17 @@ func (n *node) change(side plan.Side) error {
 	return errors.Join(n.file.Point(n.entry.Name, n.at[plan.Source]), n.file.Forget(n.entry.Name))
 }
 
+// others are the entries that point at the side that is left, too, and are not moved.
+func (t *Traffic) others(n *node) (names []string) {
+	for _, e := range n.all {
+		at := e.Values()
+		if e.Name != n.entry.Name && (at == n.at[t.away()] || e.HostPort() == t.From.HostPort() && e.Database == t.From.Database()) {
+			names = append(names, e.Name)
+		}
+	}
+	return names
+}
+
 // Facts are what the check pooler judges.
 func (t *Traffic) Facts(ctx context.Context) []plan.Pooler {
 	var out []plan.Pooler
@@ -177,6 +191,8 @@ func (t *Traffic) Facts(ctx context.Context) []plan.Pooler {
 		f.SessionMode, f.Paused = n.entry.WaitsForClients(), n.entry.Paused
 		f.PointsAt, f.Known = n.entry.Values().String(), t.From.String()
 		f.Moved = points(n.entry.Values(), n.at[t.toward()])
+		f.Others, f.InFile = t.others(n), n.otherwise(t.toward())
+		f.GoesTo, f.Unreached = n.at[t.toward()].String(), t.unreached(ctx, n)
 		config, err := n.Config(ctx)
 		if err != nil {
 			f.Trouble = t.Redact(err.Error())
@@ -185,6 +201,26 @@ func (t *Traffic) Facts(ctx context.Context) []plan.Pooler {
 		out = append(out, f)
 	}
 	return out
+}
+
+// otherwise says where the entry points in the file, if that is not what PgBouncer says. A change of this run that it has
+// not taken notice of is none.
+func (n *node) otherwise(toward plan.Side) string {
+	if n.file == nil {
+		return ""
+	}
+	has, err := n.file.Entry(n.entry.Name)
+	if err != nil {
+		return "" // the check says it
+	}
+	has.Port, has.DBName = or(has.Port, "5432"), or(has.DBName, n.entry.Name)
+	if points(has, n.entry.Values()) {
+		return ""
+	}
+	if _, remembered, err := n.file.Remembered(n.entry.Name); err == nil && remembered && points(has, n.at[toward]) {
+		return ""
+	}
+	return n.file.Path() + ": " + has.String()
 }
 
 // String names the poolers in messages.

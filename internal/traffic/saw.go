@@ -7,14 +7,15 @@ import (
 	"pgleap/internal/pooler"
 )
 
-// Processes returns the server processes of the poolers' connections.
+// Processes returns the server processes of the poolers' connections, those of entries that are not moved among them:
+// the check pooler tells of these.
 func (t *Traffic) Processes(ctx context.Context) ([]int32, error) {
 	pids := []int32{}
 	for _, n := range t.nodes {
 		if n.err != nil {
 			continue // the check says it
 		}
-		more, err := n.Processes(ctx, n.entry.Name)
+		more, err := n.Processes(ctx, append(t.others(n), n.entry.Name)...)
 		if err != nil {
 			return nil, fmt.Errorf("list the connections of PgBouncer %s: %w", n.name, err)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"pgleap/cutover"
@@ -57,7 +58,10 @@ func testWitness(t *testing.T, from, to int) {
 			t.Errorf("found were %v, not %v", got, written)
 		}
 	}
-	u.run(exitOK, "status").says("CHANGES BY OTHERS than replication behind the fence, the first: INSERT of public.customers")
+	u.run(exitOK, "status").says("behind the fence, the first: INSERT of public.customers", "next       keep every client off the old server, and carry over by hand what was written there")
+	if next := u.readStatus().Next(); strings.Contains(next, "finalize") {
+		t.Errorf("next is %q", next)
+	}
 	u.run(exitPastReturn, "finalize", "--confirm", u.name).says("INSERT of public.customers", "--despite-late-writes")
 	u.run(exitOK, "finalize", "--confirm", u.name, "--despite-late-writes")
 	u.source.run("select pg_replication_origin_drop('other')")

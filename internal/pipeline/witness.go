@@ -45,7 +45,8 @@ func (r *run) forgetWitness(ctx context.Context) {
 // witness reads the old server's WAL behind the fence; nil when there was no release.
 func (r *run) witness(ctx context.Context, l cutover.Limits) (*cutover.Witnessed, error) {
 	var switched struct {
-		FenceLSN string `json:"fence_lsn"`
+		FenceLSN   string `json:"fence_lsn"`
+		DrainedLSN string `json:"drained_lsn"`
 	}
 	kind := journal.Released
 	if r.direction == plan.Backward {
@@ -56,6 +57,9 @@ func (r *run) witness(ctx context.Context, l cutover.Limits) (*cutover.Witnessed
 		return nil, err
 	}
 	w, err := cutover.Witness(ctx, r.source, r.Verb, r.lane().Object(), r.Run.Proof().Object(), switched.FenceLSN, l)
+	if err == nil && switched.DrainedLSN != "" {
+		err = w.MarkDrained(switched.DrainedLSN)
+	}
 	return &w, err
 }
 
@@ -84,7 +88,11 @@ func (r *run) errWitnessed(w *cutover.Witnessed, fix string) error {
 		return nil
 	}
 	return plan.Fail(plan.KindPastReturn, r.direction.Words(fix), r.direction.Words("the target takes the writes, and somebody has written to the old server behind the fence")+":%s", listed(w.Violations, func(v cutover.Violation) string {
-		return plan.OneLine(fmt.Sprintf("%s of %s, committed at %s by transaction %d", v.Operation, v.Table, v.CommitLSN, v.XID))
+		text := fmt.Sprintf("%s of %s, committed at %s by transaction %d", v.Operation, v.Table, v.CommitLSN, v.XID)
+		if v.Drained {
+			text += ": it came over, before the resumed switch had drained anew"
+		}
+		return plan.OneLine(text)
 	}))
 }
 

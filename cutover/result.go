@@ -7,8 +7,10 @@ import (
 
 // Result is what the switch measured, in milliseconds.
 type Result struct {
-	FenceLSN    string  `json:"fence_lsn"`
-	Repaired    bool    `json:"repaired,omitempty"` // the fence of an earlier, killed attempt stood already
+	FenceLSN    string  `json:"fence_lsn"`                    // behind every writer that was let through
+	Repaired    bool    `json:"repaired,omitempty"`           // the fence of an earlier, killed attempt stood already
+	DrainedLSN  string  `json:"drained_lsn,omitempty"`        // of the marker that was drained anew then
+	FenceBefore bool    `json:"fence_at_or_before,omitempty"` // FenceLSN is that marker's, and the fence was committed before it
 	Attempts    int     `json:"attempts"`
 	Tables      int     `json:"tables"`
 	LockMS      float64 `json:"lock_ms"`      // the last attempt's

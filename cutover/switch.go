@@ -54,6 +54,10 @@ type Switch struct {
 	// Rehearse gives everything back where the real switch commits.
 	Rehearse bool
 	Record   func(ctx context.Context, t *pg.Target, step plan.StepID) error
+	// Marked records the fence LSN, and MarkedAt returns the one that the attempt whose fence stands has recorded, "" where
+	// that is not known. Both may be nil.
+	Marked   func(ctx context.Context, t *pg.Target, lsn string) error
+	MarkedAt func(ctx context.Context) (lsn string, err error)
 	Emit     func(plan.Event)
 	Point    func(name string) // told at every instruction a test may want to die at; may be nil
 
@@ -282,6 +286,11 @@ func (w *Switch) drain(ctx context.Context, s *sessions, r *Result) error {
 	r.FenceLSN = lsn.String()
 	w.point("marked")
 	defer since(time.Now(), &r.DrainMS)
+	if !r.Repaired { // the marker is on its way meanwhile
+		if err := w.mark(ctx, s, r.FenceLSN); err != nil {
+			return err
+		}
+	}
 	stuck := &blockedError{statement: "wait for the marker", on: w.Direction.To(), side: plan.Target, direction: w.Direction}
 	for looked := time.Now(); ; {
 		var there bool
@@ -432,8 +441,16 @@ func (w *Switch) repair(ctx context.Context, s *sessions, sequences Sequences) (
 	if err := s.fence.ExecDurably(limited, plan.CloseGate); err != nil { // see stateAfter
 		return r, w.pastReturn("see that the gate stays closed", err)
 	}
+	marked, err := w.markedAt(limited)
+	if err != nil {
+		return r, w.pastReturn("read the fence LSN", err)
+	}
 	if err := w.drain(limited, s, &r); err != nil {
 		return r, w.pastReturn("drain behind the fence", err)
+	}
+	r.DrainedLSN, r.FenceBefore = r.FenceLSN, marked == ""
+	if marked != "" {
+		r.FenceLSN = marked
 	}
 	if err := sequences.Read(limited); err != nil {
 		return r, w.pastReturn("read the sequences behind the fence", err)
@@ -456,6 +473,30 @@ func (w *Switch) repair(ctx context.Context, s *sessions, sequences Sequences) (
 		w.Emit(plan.Event{Kind: plan.EventNote, Stage: w.Stage.ID, Message: fmt.Sprintf(w.Direction.Words("the fence stands on %d of %d tables of the old server: the others were dropped, or their triggers were, by hand; what is written there is not carried over"), standing, r.Tables)})
 	}
 	return w.released(ctx, s, r, sequences, started)
+}
+
+// mark records the fence LSN where the journal is: on the side that takes over, and at a rollback on the one that is
+// left. It waits for no disk: should the server lose it, a switch that is killed behind its fence knows less, and no
+// less is true.
+func (w *Switch) mark(ctx context.Context, s *sessions, lsn string) error {
+	if w.Marked == nil {
+		return nil
+	}
+	on := s.watch
+	if w.Direction == plan.Backward {
+		on = &pg.Target{Session: s.marker.Session} // which has nothing more to do
+	}
+	if _, err := on.Exec(ctx, "set synchronous_commit = off"); err != nil {
+		return wrap("record the fence LSN", err)
+	}
+	return w.Marked(ctx, on, lsn)
+}
+
+func (w *Switch) markedAt(ctx context.Context) (string, error) {
+	if w.MarkedAt == nil {
+		return "", nil
+	}
+	return w.MarkedAt(ctx)
 }
 
 func (w *Switch) fenceState(ctx context.Context, q pg.Querier) (plan.State, error) {

@@ -32,6 +32,22 @@ type Violation struct {
 	Operation string `json:"operation"`
 	CommitLSN string `json:"commit_lsn"`
 	XID       uint32 `json:"xid"`
+	Drained   bool   `json:"drained,omitempty"` // it came over: a switch that was resumed behind the fence drained anew after it
+}
+
+// MarkDrained marks the violations that were committed before lsn, to where a resumed switch drained anew.
+func (w *Witnessed) MarkDrained(lsn string) error {
+	var drained, at pg.SourceLSN
+	if err := drained.Scan(lsn); err != nil {
+		return fmt.Errorf("read the position %q: %w", lsn, err)
+	}
+	for i, v := range w.Violations {
+		if err := at.Scan(v.CommitLSN); err != nil {
+			return fmt.Errorf("read the position %q: %w", v.CommitLSN, err)
+		}
+		w.Violations[i].Drained = at.LSN < drained.LSN
+	}
+	return nil
 }
 
 // String is the result in a sentence.
@@ -117,7 +133,7 @@ func Witness(ctx context.Context, s *pg.Source, verb, lane, slot, fence string, 
 	}
 	w.Complete, w.More = d.Complete, d.More
 	for _, c := range d.Changes {
-		w.Violations = append(w.Violations, Violation{plan.Name{Schema: c.Schema, Name: c.Table}.String(), c.Operation, c.Commit.String(), c.XID})
+		w.Violations = append(w.Violations, Violation{Table: plan.Name{Schema: c.Schema, Name: c.Table}.String(), Operation: c.Operation, CommitLSN: c.Commit.String(), XID: c.XID})
 	}
 	switch {
 	case err == nil, ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):

@@ -81,7 +81,11 @@ func TestHold(t *testing.T) {
 	p := u.cutover(nil, "--hold")
 	p.awaits("pgleap cutover --go")
 	u.takesWrites()
-	u.run(exitLocked, "cutover", "--confirm", u.name).says("another pgleap holds the run lock")
+	u.run(exitLocked, "cutover", "--confirm", u.name).says("another pgleap holds the run lock", "waits for the word: pgleap cutover --go", "fix: give it the word with pgleap cutover --go")
+	u.run(exitOK, "status").says("held       a cutover by ", "waits for the word: pgleap cutover --go", "next       pgleap cutover --go")
+	if st := u.readStatus(); st.Held == nil || st.Held.Verb != "cutover" || st.Held.Given || st.Held.By == "" || st.Held.Since.IsZero() {
+		t.Errorf("status says %+v", st.Held)
+	}
 	p.interrupt().exits(exitInterrupted)
 	u.unchanged(before)
 	u.run(exitNotReady, "cutover", "--go").says("nobody waits for the word")
@@ -112,6 +116,7 @@ func TestHold(t *testing.T) {
 	u.run(exitOK, "cutover", "--go")
 	p.awaits("the switch is postponed as long as " + postponed)
 	u.run(exitOK, "cutover", "--go").says("the word was given already")
+	u.run(exitOK, "status").says("held       a cutover by ", "the word was given")
 	u.takesWrites()
 	remove(t, postponed)
 	p.wait().exits(exitOK).says("the target takes the writes")

@@ -80,9 +80,10 @@ func watchStatus(ctx context.Context, s *session, out io.Writer, th pipeline.Thr
 
 func writeStatus(w io.Writer, st pipeline.Status) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "run %s: %s\n", st.Run, st.Level)
-	if !st.Known {
-		b.WriteString("the target has no journal of this run\n")
+	if st.Known || st.Level != pipeline.Unknown {
+		fmt.Fprintf(&b, "run %s: %s\n", st.Run, st.Level)
+	} else {
+		fmt.Fprintf(&b, "run %s: the target has no journal of this run: it was never begun there, or is finalized\n", st.Run)
 	}
 	for _, s := range st.Stages {
 		mark := map[string]string{"done": "✓", "begun": "▸", "pending": " "}[s.State]
@@ -115,8 +116,11 @@ func writeStatus(w io.Writer, st pipeline.Status) error {
 	if st.TargetFenced {
 		b.WriteString("target     fenced: it takes no writes\n")
 	}
-	if st.Fenced || st.TargetFenced {
+	if st.Truth != "" && (st.Fenced || st.TargetFenced) {
 		fmt.Fprintf(&b, "truth      the %s: it takes the writes, or will\n", st.Truth)
+	}
+	if st.Held != nil {
+		fmt.Fprintf(&b, "held       %s\n", st.Held)
 	}
 	if st.Witness != nil {
 		fmt.Fprintf(&b, "old WAL    %s\n", st.Witness)

@@ -32,6 +32,12 @@ func TestStatusOfTrips(t *testing.T) {
 			t.Errorf("trip %d: %+v", trip, st)
 		}
 		u.run(exitOK, "status").says("a cutover is past its point of no return and not finished: the target is the truth", "mend: pgleap cutover")
+		for _, point := range []string{"switch.done", "release.done"} { // the target has been released, and the run is not complete
+			u.runWith([]string{killAt + "=" + point}, -1, "cutover", "--confirm", u.name)
+			if st := is(pipeline.Critical, plan.Target, "pgleap cutover"); st.Unfinished != "cutover" {
+				t.Errorf("trip %d, killed at %s: %+v", trip, point, st)
+			}
+		}
 		u.run(exitOK, "cutover", "--confirm", u.name)
 		u.awaitOpen()
 		if st := is(pipeline.OK, plan.Target, "pgleap finalize"); st.WayBack.Lag == nil || st.WayBack.Worker == nil || st.Unfinished != "" {
@@ -43,6 +49,10 @@ func TestStatusOfTrips(t *testing.T) {
 			t.Errorf("trip %d: %+v", trip, st)
 		}
 		u.run(exitOK, "status").says("nobody can write anywhere until it is finished", "mend: pgleap rollback")
+		u.runWith([]string{killAt + "=rolled-back.before"}, -1, "rollback", "--confirm", u.name)
+		if st := is(pipeline.Critical, plan.Source, "pgleap rollback"); st.Unfinished != "rollback" {
+			t.Errorf("trip %d: %+v", trip, st)
+		}
 		u.run(exitOK, "rollback", "--confirm", u.name)
 		await(t, "the target to follow", func() bool { return u.readStatus().Level == pipeline.OK })
 		if st := is(pipeline.OK, plan.Source, "pgleap cutover"); st.WayBack != nil || !st.TargetFenced || st.Fenced || st.Lag == nil {

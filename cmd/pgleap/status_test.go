@@ -14,11 +14,11 @@ func TestStatus(t *testing.T) {
 	t.Run("phases", func(t *testing.T) {
 		t.Parallel()
 		u := s.upgrade(t, small)
-		st := u.status(pipeline.OK)
+		st := u.status(pipeline.Unknown)
 		if st.Known || st.Run != "db1" && st.Next() != "pgleap sync" {
 			t.Errorf("before: %+v", st)
 		}
-		u.run(exitOK, "status").says("no journal", "next       pgleap sync")
+		u.run(exitOK, "status").says("run "+u.name+": the target has no journal of this run: it was never begun there, or is finalized", "next       pgleap sync")
 
 		u.run(exitOK, "sync")
 		st = u.status(pipeline.OK)
@@ -35,7 +35,9 @@ func TestStatus(t *testing.T) {
 		u.run(exitOK, "status").says("✓ teardown", "source     fenced: it takes no writes", "next       pgleap finalize")
 
 		u.run(exitOK, "finalize", "--confirm", u.name)
-		u.run(exitOK, "status").says("no journal")
+		u.run(exitOK, "status").says("no journal", "or is finalized")
+		u.source.run("create schema pgleap; comment on schema pgleap is 'pgleap run=" + u.name + " side=source other=1'")
+		u.run(exitOK, "status").says("critical", "was begun with another target", "next       mend what is wrong first")
 	})
 	for name, c := range map[string]struct {
 		harm  func(u *upgrade)

@@ -126,6 +126,7 @@ const (
 	Repaired  = "repaired" // the clients that a switch held go on behind its fence, by hand; it is not finished
 	Aborting  = "aborting" // an abort was begun
 	Checked   = "checked"  // every check was made, and none blocked
+	Marked    = "marked"   // an attempt's marker is committed, at this LSN of the side that is left; undone ends it
 	Report    = "report"   // what a cutover, a rollback or a rehearsal of one did: decides nothing
 
 	// Released and the stages of a trip count until its end, which is RolledBack: behind it the run is ready for a

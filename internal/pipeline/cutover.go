@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -249,6 +250,10 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		Record: func(ctx context.Context, t *pg.Target, step plan.StepID) error {
 			return journal.RecordOn(ctx, t, journal.StepDone, stage.ID, step, nil)
 		},
+		Marked: func(ctx context.Context, t *pg.Target, lsn string) error {
+			return journal.RecordOn(ctx, t, journal.Marked, stage.ID, "", marked{stage.ID, lsn})
+		},
+		MarkedAt: r.markedAt,
 	}
 	result, err := w.Do(ctx)
 	if f, ok := back.(*following); ok {
@@ -296,6 +301,25 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	tellHooks(ctx, moving, hook, result, nil)
 	r.stuck = r.errStuck(moving.Through(ctx))
 	return err
+}
+
+// marked is what a record of kind journal.Marked holds.
+type marked struct {
+	Stage plan.StageID `json:"stage"`
+	LSN   string       `json:"fence_lsn"`
+}
+
+// markedAt is the fence LSN of the attempt whose fence stands; "" where the journal does not know it.
+func (r *run) markedAt(ctx context.Context) (string, error) {
+	var m marked
+	kind, data, err := r.journal.Last(ctx, journal.Marked, journal.Undone, journal.RolledBack)
+	if err != nil || kind != journal.Marked {
+		return "", err
+	}
+	if err := json.Unmarshal(data, &m); err != nil || m.Stage != r.switchStage().ID {
+		return "", err
+	}
+	return m.LSN, nil
 }
 
 // throughGate makes the gate's checks, and returns the definitions as they were before: what changes while the gate

@@ -78,7 +78,7 @@ func (r *run) mayFinalizeTarget(ctx context.Context, lost Lost) (closed bool, er
 		return closed, plan.Fail(plan.KindPastReturn, "bring the source back; only if it is lost for good: pgleap finalize --target … --source-is-lost lets the target take writes again",
 			"run %s was rolled back: the source is the truth, and what was written there and has not come to the target would be lost", r.Run)
 	case !closed && last != "released":
-		return closed, plan.Fail(plan.KindNotReady, "give --source too, and finish it with pgleap cutover, or take it back with pgleap abort", "run %s has not been switched over: the source is the truth", r.Run)
+		return closed, plan.Fail(plan.KindNotReady, "give --source too, and finish it with pgleap cutover, or take it back with pgleap abort", "run %s has not been switched over, as far as its journal on the target knows: the source is the truth, unless the fence stands there", r.Run)
 	}
 	return closed, nil
 }

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -153,7 +154,7 @@ func (r *run) lock(ctx context.Context) error {
 	}
 	err = differ(ctx, s, t)
 	if err == nil {
-		err = r.keep(journal.Take(ctx, s.Session, plan.Source))
+		err = r.heldFor(ctx, t, r.keep(journal.Take(ctx, s.Session, plan.Source)))
 	}
 	if err != nil {
 		s.Close()
@@ -165,6 +166,24 @@ func (r *run) lock(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// heldFor adds to a refused run lock that its holder waits for the word, where it does.
+func (r *run) heldFor(ctx context.Context, t *pg.Target, err error) error {
+	var f *plan.Failure
+	if plan.KindOf(err) != plan.KindLocked || !errors.As(err, &f) {
+		return err
+	}
+	asked := &run{Config: r.Config, journal: journal.On(t, r.Run)}
+	known, failed := asked.journal.Load(ctx)
+	if failed != nil || known == nil {
+		return err
+	}
+	held, failed := asked.heldSwitch(ctx)
+	if failed != nil || held == nil || held.Given {
+		return err
+	}
+	return plan.Fail(plan.KindLocked, "give it the word with "+held.Word()+", or "+f.Fix, "%w: %s", f.Err, held)
 }
 
 // differ refuses two addresses of one server before anything else: we would wait for our own lock.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"pgleap/cutover"
 	"pgleap/plan"
 	"pgleap/sequences"
 )
@@ -130,7 +131,7 @@ func (r Report) mdProof(b *bytes.Buffer) {
 	if r.Switch == nil || r.Switch.FenceLSN == "" || r.Outcome == Undone || r.Outcome == Unclear {
 		return
 	}
-	fmt.Fprintf(b, "\n## The fence\n\nFence LSN %s: behind it stands the marker, and the marker was seen on the server that takes over before anything was released.\n", r.Switch.FenceLSN)
+	fmt.Fprintf(b, "\n## The fence\n\nFence LSN %s: %s\n", r.Switch.FenceLSN, fenceWords(*r.Switch))
 	if a := r.Applied; a != nil {
 		fmt.Fprintf(b, "Right after the release that server said: latest end %s, last applied transaction ends at %s.\n", known(a.LatestEndLSN), known(a.OriginLSN))
 	}
@@ -148,6 +149,17 @@ func (r Report) mdProof(b *bytes.Buffer) {
 		}
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", md(f.Role), md(f.How), md(f.Tried), refused, md(f.Answer))
 	}
+}
+
+// fenceWords say what the fence LSN is.
+func fenceWords(s cutover.Result) string {
+	switch {
+	case s.FenceBefore:
+		return "the fence was committed at or before it, by an attempt that was killed. There stands the marker that was drained anew, and that was seen on the server that takes over before this report was written."
+	case s.Repaired:
+		return "behind it stands the marker of the attempt that was killed behind its fence. What came later was drained anew up to " + s.DrainedLSN + "."
+	}
+	return "behind it stands the marker, and the marker was seen on the server that takes over before anything was released."
 }
 
 func known(lsn string) string {

@@ -120,12 +120,8 @@ func (r *run) mayRollBack(ctx context.Context) (needless bool, err error) {
 	if err != nil || done[plan.StageTeardown] {
 		return false, err
 	}
-	var fenced bool
-	if err := r.source.QueryRow(ctx, "select "+plan.FenceStands).Scan(&fenced); err != nil {
-		return false, fmt.Errorf("look for the fence: %w", err)
-	}
-	if fenced || done[plan.StageSwitch] {
-		return false, plan.Fail(plan.KindPastReturn, "run pgleap cutover first, it goes on from here; then pgleap rollback", "the cutover of run %s is past its point of no return and not complete", r.Run)
+	if err := r.errHalfOver(ctx, done); err != nil {
+		return false, err
 	}
 	rolledBack, err := r.journal.Has(ctx, journal.RolledBack)
 	if err != nil || rolledBack {
@@ -152,7 +148,7 @@ func (r *run) walkBack(ctx context.Context) error {
 		}
 	}
 	back := r.turned()
-	fence, err := back.fenceLSN(ctx)
+	fence, _, err := back.fenceLSN(ctx)
 	if err != nil {
 		return err
 	}

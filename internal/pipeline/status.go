@@ -28,6 +28,7 @@ type Level string
 
 // The levels of a status.
 const (
+	Unknown  Level = "unknown" // the target has no journal of the run
 	OK       Level = "ok"
 	Warn     Level = "warning"
 	Critical Level = "critical"
@@ -39,6 +40,26 @@ type Problem struct {
 	Text  string `json:"problem"`
 	Mend  string `json:"mend,omitempty"`
 	Check string `json:"check,omitempty"` // its id: pgleap explain says more
+}
+
+// HeldStatus is a switch that is prepared and waits for the word (--hold).
+type HeldStatus struct {
+	Verb  string    `json:"verb"` // cutover or rollback
+	By    string    `json:"by"`   // user@host
+	Since time.Time `json:"since"`
+	Given bool      `json:"given"` // the word was given, the switch is about to begin
+}
+
+// Word is the command that gives it.
+func (h HeldStatus) Word() string { return "pgleap " + h.Verb + " --go" }
+
+// String is the switch in a line.
+func (h HeldStatus) String() string {
+	who := fmt.Sprintf("a %s by %s, since %s", h.Verb, h.By, h.Since.Local().Format(time.DateTime))
+	if h.Given {
+		return who + ": the word was given"
+	}
+	return who + ", waits for the word: " + h.Word()
 }
 
 // StageStatus is how far a stage is.
@@ -67,7 +88,8 @@ type Status struct {
 
 	TargetFenced bool           `json:"target_fenced"`        // a rollback has closed the target's gate
 	Truth        plan.Side      `json:"truth,omitempty"`      // the server that the writes belong to, also in the middle of a switch
-	Unfinished   string         `json:"unfinished,omitempty"` // cutover or rollback: it is past its point of no return and was killed
+	Unfinished   string         `json:"unfinished,omitempty"` // cutover or rollback: it is past its point of no return and not complete
+	Held         *HeldStatus    `json:"held,omitempty"`       // a switch that waits for the word
 	WayBack      *WayBackStatus `json:"way_back,omitempty"`   // while the target is the truth
 
 	Holds []string `json:"holds_clients_of,omitempty"` // poolers, host:port: a switch holds their clients, or was cut short while it did
@@ -86,12 +108,16 @@ func (s Status) Next() string {
 	switch {
 	case s.Aborting:
 		return "pgleap abort"
+	case !s.Known && len(s.Problems) > 0:
+		return "mend what is wrong first"
 	case !s.Known:
 		return "pgleap sync"
 	case len(s.Holds) > 0:
 		return "if no pgleap is at work: " + s.letGo()
 	case s.Unfinished != "":
 		return "pgleap " + s.Unfinished + " (goes on from there)"
+	case s.Held != nil && !s.Held.Given:
+		return s.Held.Word() + " (lets the prepared " + s.Held.Verb + " begin)"
 	case s.WayBack != nil:
 		return s.afterSwitch(state[plan.StageTeardown] == "done")
 	case s.Level == Critical || slices.ContainsFunc(s.Problems, func(p Problem) bool { return p.Check == "drift" }):
@@ -143,7 +169,10 @@ func ReadStatus(ctx context.Context, c Config, th Thresholds) (Status, error) {
 		return st, err
 	}
 	if !st.Known {
-		return st, nil
+		return r.stranger(ctx, st)
+	}
+	if st.Held, err = r.heldSwitch(ctx); err != nil {
+		return st, err
 	}
 	if err := r.errAborting(ctx); plan.KindOf(err) == plan.KindDrift {
 		st.Level, st.Aborting = Critical, true
@@ -180,6 +209,29 @@ func ReadStatus(ctx context.Context, c Config, th Thresholds) (Status, error) {
 		}
 	}
 	return st, nil
+}
+
+// stranger is the status of a run that the target does not know: it was never begun there, or is finalized, unless the
+// source has something of it.
+func (r *run) stranger(ctx context.Context, st Status) (Status, error) {
+	st.Level = Unknown
+	err := r.nothingOfIt(ctx)
+	var f *plan.Failure
+	if errors.As(err, &f) {
+		st.Level = Critical
+		st.Problems = append(st.Problems, Problem{Level: Critical, Text: f.Err.Error(), Mend: f.Fix})
+		return st, nil
+	}
+	return st, err
+}
+
+// heldSwitch is the switch that waits for the word; nil is none.
+func (r *run) heldSwitch(ctx context.Context) (*HeldStatus, error) {
+	h, err := r.journal.Held(ctx)
+	if err != nil || h == nil {
+		return nil, err
+	}
+	return &HeldStatus{Verb: h.Verb, By: h.By, Since: h.Since, Given: h.Given}, nil
 }
 
 func done(st Status, id plan.StageID) bool {

@@ -72,14 +72,18 @@ func (r *run) truth(ctx context.Context, st *Status) error {
 	if err != nil {
 		return err
 	}
+	stages, err := r.journal.Stages(ctx)
+	if err != nil {
+		return err
+	}
 	switch {
 	case g.target && last != "rolled-back": // at a first cutover the target has no fence
 		st.middle(g, "rollback")
-	case g.source && (g.target || last != "released"):
-		st.Truth = plan.Target
-		st.middle(g, "cutover")
 	case g.source:
 		st.Truth = plan.Target
+		if g.target || last != "released" || !stages[plan.StageTeardown] {
+			st.middle(g, "cutover")
+		}
 	}
 	return nil
 }
@@ -101,6 +105,8 @@ func (s Status) afterSwitch(finished bool) string {
 	switch {
 	case !finished:
 		return "pgleap cutover (goes on behind the fence)"
+	case s.Witness != nil && len(s.Witness.Violations) > 0:
+		return "keep every client off the old server, and carry over by hand what was written there behind the fence, before anything else"
 	case s.WayBack.Possible:
 		return "pgleap finalize, when nobody needs the old server any more; until then pgleap rollback goes back"
 	case s.Level == Critical:

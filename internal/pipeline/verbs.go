@@ -205,6 +205,9 @@ func Finalize(ctx context.Context, c Config) error {
 		return err
 	}
 	if !done[plan.StageTeardown] {
+		if err := r.errHalfOver(ctx, done); err != nil {
+			return err
+		}
 		return plan.Fail(plan.KindNotReady, "finish it with pgleap cutover, or take it back with pgleap abort", "run %s has not been switched over", r.Run)
 	}
 	if err := r.errHeld(ctx); err != nil {
@@ -226,13 +229,18 @@ func Finalize(ctx context.Context, c Config) error {
 // nothingLeft: a finalize that was killed between its two steps has dropped the source's part first, so
 // without a journal there may be nothing of ours anywhere.
 func (r *run) nothingLeft(ctx context.Context) error {
-	o, err := r.place(ctx)
-	if err != nil {
+	if err := r.nothingOfIt(ctx); err != nil {
 		return err
-	}
-	if o.run != "" {
-		return plan.Fail(plan.KindNotReady, "if this is the right target, take what is on the source away with: pgleap abort --source …; where the fence stands, finalize --source … --target-is-lost", "the target has no journal of run %s, but the source has a schema pgleap", r.Run)
 	}
 	r.emit(plan.Event{Kind: plan.EventNote, Message: "nothing of pgleap is left on either side"})
 	return nil
+}
+
+// nothingOfIt fails when the target has no journal of the run, and the source something of one.
+func (r *run) nothingOfIt(ctx context.Context) error {
+	o, err := r.place(ctx)
+	if err == nil && o.run != "" {
+		err = plan.Fail(plan.KindNotReady, "if this is the right target, take what is on the source away with: pgleap abort --source …; where the fence stands, finalize --source … --target-is-lost", "the target has no journal of run %s, but the source has a schema pgleap", r.Run)
+	}
+	return err
 }

@@ -275,6 +275,19 @@ func (r *run) errRollingBack(ctx context.Context) error {
 	return plan.Fail(plan.KindPastReturn, "run pgleap rollback again, it goes on from here", "a rollback of run %s is past its point of no return and not complete: the source is the truth", r.Run)
 }
 
+// errHalfOver refuses whatever follows a complete cutover while one is past its point of no return; done are the
+// stages of the trip.
+func (r *run) errHalfOver(ctx context.Context, done map[plan.StageID]bool) error {
+	var fenced bool
+	if err := r.source.QueryRow(ctx, "select "+plan.FenceStands).Scan(&fenced); err != nil {
+		return fmt.Errorf("look for the fence: %w", err)
+	}
+	if !fenced && !done[plan.StageSwitch] {
+		return nil
+	}
+	return plan.Fail(plan.KindPastReturn, "run pgleap cutover first, it goes on from here; then pgleap "+r.Verb, "the cutover of run %s is past its point of no return and not complete: the target is the truth", r.Run)
+}
+
 // rollingBack tells whether the target is fenced though the run was released and no rollback has been completed since.
 func (r *run) rollingBack(ctx context.Context) (bool, error) {
 	released, err := r.journal.Has(ctx, journal.Released)

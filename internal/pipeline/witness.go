@@ -63,25 +63,30 @@ func (r *run) tellReturned(ctx context.Context, fence string) error {
 
 // witness reads the old server's WAL behind the fence; nil when there was no release.
 func (r *run) witness(ctx context.Context, l cutover.Limits) (*cutover.Witnessed, error) {
-	fence, err := r.fenceLSN(ctx)
+	fence, drained, err := r.fenceLSN(ctx)
 	if err != nil || fence == "" {
 		return nil, err
 	}
 	w, err := cutover.Witness(ctx, r.source, r.Verb, r.lane().Object(), r.Run.Proof().Object(), fence, l)
+	if err == nil && drained != "" {
+		err = w.MarkDrained(drained)
+	}
 	return &w, err
 }
 
-// fenceLSN is where the fence of the trip's switch stands; "" where there was no release.
-func (r *run) fenceLSN(ctx context.Context) (string, error) {
+// fenceLSN is where the fence of the trip's switch stands, "" where there was no release; and where a resumed one was
+// drained again, "" where it was not.
+func (r *run) fenceLSN(ctx context.Context) (fence, drained string, err error) {
 	var switched struct {
-		FenceLSN string `json:"fence_lsn"`
+		FenceLSN   string `json:"fence_lsn"`
+		DrainedLSN string `json:"drained_lsn"`
 	}
 	kind := journal.Released
 	if r.direction == plan.Backward {
 		kind = journal.Returned
 	}
-	_, err := r.journal.Data(ctx, kind, "", &switched)
-	return switched.FenceLSN, err
+	_, err = r.journal.Data(ctx, kind, "", &switched)
+	return switched.FenceLSN, switched.DrainedLSN, err
 }
 
 // tellWitness says at the end of a cutover what the WAL says; what others wrote is an error.
@@ -109,7 +114,11 @@ func (r *run) errWitnessed(w *cutover.Witnessed, fix string) error {
 		return nil
 	}
 	return plan.Fail(plan.KindPastReturn, r.direction.Words(fix), r.direction.Words("the target takes the writes, and somebody has written to the old server behind the fence")+":%s", listed(w.Violations, func(v cutover.Violation) string {
-		return plan.OneLine(fmt.Sprintf("%s of %s, committed at %s by transaction %d", v.Operation, v.Table, v.CommitLSN, v.XID))
+		text := fmt.Sprintf("%s of %s, committed at %s by transaction %d", v.Operation, v.Table, v.CommitLSN, v.XID)
+		if v.Drained {
+			text += ": it came over, before the resumed switch had drained anew"
+		}
+		return plan.OneLine(text)
 	}))
 }
 

@@ -1,6 +1,6 @@
 -- Columns of tables, views and composite types, and their order.
 with relation as (
-  select c.oid, c.relname, c.relkind, n.nspname
+  select c.oid, c.relname, c.relkind, c.relispartition, n.nspname
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
    where c.relkind in ('r', 'p', 'v', 'm', 'f', 'c')
      and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pgleap')
@@ -9,7 +9,12 @@ with relation as (
      and c.reltype not in (select objid from pg_depend where classid = 'pg_type'::regclass and deptype = 'e')
      and (c.relkind = 'c' or {{only}})
 ), attribute as (
-  select r.nspname, r.relname, r.relkind, r.oid as relid, a.*, to_jsonb(a) as more
+  select r.nspname, r.relname, r.relkind, r.oid as relid, a.*, to_jsonb(a) as more,
+         -- From version 17 on partitions have the identity of their root, whose sequence serves them all; before, only
+         -- the root had it, and a partition could have one of its own.
+         a.attidentity <> '' and (not r.relispartition or exists (select from pg_depend s
+           where s.classid = 'pg_class'::regclass and s.refclassid = 'pg_class'::regclass
+             and s.refobjid = a.attrelid and s.refobjsubid = a.attnum and s.deptype = 'i')) as own_identity
     from relation r join pg_attribute a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
 )
 select 'column' as kind, a.nspname as schema, a.relname as name, a.attname as member, a.relkind <> 'c' as of_relation,
@@ -17,7 +22,7 @@ select 'column' as kind, a.nspname as schema, a.relname as name, a.attname as me
          format_type(a.atttypid, a.atttypmod),
          case when a.attcollation <> t.typcollation then 'collate ' || cn.nspname || '.' || co.collname end,
          case when a.attnotnull then 'not null' end,
-         'identity ' || nullif(a.attidentity::text, ''),
+         case when a.own_identity then 'identity ' || a.attidentity::text end,
          case a.more ->> 'attgenerated' when 's' then 'generated stored' when 'v' then 'generated virtual'
               else case when d.oid is not null then 'default' end end,
          pg_get_expr(d.adbin, d.adrelid),

@@ -17,6 +17,15 @@ var pairs = [][2]int{{10, 18}, {11, 15}, {12, 16}, {13, 17}, {14, 18}, {15, 16},
 // rehearse runs a rehearsal with this test binary as the tool.
 func rehearse(t testing.TB, c rehearsal.Config) rehearsal.Verdict {
 	t.Helper()
+	v, err := tryRehearsal(t, c)
+	if err != nil {
+		t.Fatalf("the rehearsal broke: %v", err)
+	}
+	return v
+}
+
+func tryRehearsal(t testing.TB, c rehearsal.Config) (rehearsal.Verdict, error) {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -24,11 +33,7 @@ func rehearse(t testing.TB, c rehearsal.Config) rehearsal.Verdict {
 	c.Tool, c.ToolEnv = []string{self}, append(c.ToolEnv, asCommand+"=1")
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
-	v, err := rehearsal.Run(ctx, c)
-	if err != nil {
-		t.Fatalf("the rehearsal broke: %v", err)
-	}
-	return v
+	return rehearsal.Run(ctx, c)
 }
 
 // mustPass fails with the whole verdict, which names what was lost.

@@ -243,7 +243,7 @@ func (w *Switch) attempt(ctx context.Context, s *sessions, sequences Sequences) 
 		defer since(time.Now(), &r.MoveMS)
 		err := w.Traffic.Move(inner)
 		w.point("moved")
-		return wrap(w.Direction.Words("point the clients at the target"), err)
+		return wrap(w.Direction.Words("while pointing the clients at the target"), err)
 	})
 	group.Go(func() error {
 		defer since(time.Now(), &r.TriggersMS)
@@ -386,7 +386,7 @@ func (w *Switch) released(ctx context.Context, s *sessions, r Result, sequences 
 	go func() { proven <- w.Prove(ctx) }()
 	began := time.Now()
 	if err := w.Traffic.Release(ctx); err != nil {
-		return r, w.pastReturn("let the clients go on at the target", err)
+		return r, w.pastReturn("while letting the clients go on at the target", err)
 	}
 	since(began, &r.ReleaseMS)
 	since(started, &r.StallMS)
@@ -465,7 +465,7 @@ func (w *Switch) repair(ctx context.Context, s *sessions, sequences Sequences) (
 		return r, err
 	}
 	if err := w.Traffic.Move(limited); err != nil {
-		return r, w.pastReturn("point the clients at the target", err)
+		return r, w.pastReturn("while pointing the clients at the target", err)
 	}
 	r.Tables = w.Tables
 	var standing int

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,6 +47,10 @@ func TestTrafficFails(t *testing.T) {
 		if strings.Contains(o.stdout, "--max-write-stall") {
 			t.Errorf("the budget is named, which did not end:\n%s", o)
 		}
+		o.says(fmt.Sprintf("(--pause-timeout): PgBouncer 127.0.0.1:%d has not paused \"shop\" in time; it waits for process %s", p.nodes[1].Port(), pid))
+		if contains(o.stdout, "receive message") || contains(o.stdout, "deadline exceeded") {
+			t.Errorf("words of the machinery:\n%s", o)
+		}
 		p.undone(load, o, began)
 		straggler.run("commit")
 		p.finishes(load, p.byFile())
@@ -57,7 +62,7 @@ func TestTrafficFails(t *testing.T) {
 		// It fails half way: one file of two is changed. Called again with PGLEAP_UNDO it puts that back.
 		hook := []string{"--on-reroute", fmt.Sprintf(`sed -i "s/port=$PGLEAP_OLD_PORT dbname/port=$PGLEAP_NEW_PORT dbname/" %s; echo "$PGLEAP_DIRECTION undo=$PGLEAP_UNDO" >> %[1]s.calls; [ "$PGLEAP_UNDO" = 1 ] || { echo no such service; exit 4; }`, p.nodes[0].ConfigFile())}
 		began := time.Now()
-		o := p.switchOver(nil, p.cutoverArgs(hook)...).wait().exits(exitNotSwitched).says("hook reroute: exit status 4; it said: no such service", "the source is writable again")
+		o := p.switchOver(nil, p.cutoverArgs(hook)...).wait().exits(exitNotSwitched).says("while pointing the clients at the target: hook reroute: exit status 4; it said: no such service", "the source is writable again")
 		p.undone(load, o, began)
 		if calls, err := os.ReadFile(p.nodes[0].ConfigFile() + ".calls"); err != nil || string(calls) != "cutover undo=\nrollback undo=1\n" {
 			t.Errorf("the hook was called as %q, %v", calls, err)
@@ -338,18 +343,31 @@ func TestPoolersAreNamedAgain(t *testing.T) {
 	p.run(exitUsage, "cutover", "--confirm", p.name).says(again...)
 	one := &pooled{upgrade: p.upgrade, nodes: p.nodes[:1], logs: p.logs}
 	one.switchOver(nil, one.cutoverArgs(one.byFile(), "--rehearse")...).wait().exits(exitOK).says("pooler: ", fmt.Sprintf("held the clients of PgBouncer 127.0.0.1:%d, and this one does not name it", p.nodes[1].Port()))
-	p.switchOver(nil, p.cutoverArgs(p.byFile())...).wait().exits(exitOK)
+	p.switchOver(nil, p.cutoverArgs(p.byFile())...).wait().exits(exitOK).says("the clients of PgBouncer "+nodeNames(p)+" are moved; point all others at", "pgleap rollback, with the same --pgbouncer, goes back")
+	if r := p.lastReport(); !slices.ContainsFunc(r.Timeline, said("the clients are held")) || !slices.ContainsFunc(r.Timeline, said("the traffic points")) {
+		t.Errorf("the timeline: %s", mustJSON(r.Timeline))
+	}
 	p.run(exitOK, "cutover", "--confirm", p.name).says("nothing to do")
 	p.run(exitUsage, "rollback", "--confirm", p.name).says(again...)
 	load.served()
 	back := append([]string{"rollback", "--json", "--confirm", p.name, "--max-write-stall", trafficBudget.String()}, p.byFile()...)
-	p.switchOver(nil, back...).wait().exits(exitOK)
+	p.switchOver(nil, back...).wait().exits(exitOK).says("the clients of PgBouncer "+nodeNames(p)+" are moved; point all others at", "pgleap cutover, with the same --pgbouncer, goes to it again")
 	load.served()
 	p.mustBeAt(s.source)
 	p.run(exitOK, "rollback", "--confirm", p.name).says("nothing to do")
 	p.run(exitUsage, "cutover", "--confirm", p.name).says(again...)
 	load.judge(p.source)
-	p.run(exitOK, "cutover", "--confirm", p.name, "--without-pooler")
+	p.run(exitOK, "cutover", "--confirm", p.name, "--without-pooler").says("point the clients at ")
+	r := p.lastReport()
+	for _, never := range []string{"the clients", "the traffic"} {
+		if slices.ContainsFunc(r.Timeline, said(never)) || !slices.ContainsFunc(r.Timeline, said("the fence begins")) {
+			t.Errorf("the timeline of a switch without a pooler: %s", mustJSON(r.Timeline))
+		}
+	}
+}
+
+func said(text string) func(pipeline.Moment) bool {
+	return func(m pipeline.Moment) bool { return strings.Contains(m.What, text) }
 }
 
 // nodeNames are the poolers as messages name them.

@@ -83,9 +83,9 @@ func Cutover(ctx context.Context, c Config) error {
 	r.tellWarnings()
 	back := ""
 	if r.plan.HasWayBack() {
-		back = ". pgleap rollback goes back to it without a loss, until pgleap finalize"
+		back = ". pgleap rollback" + r.samePoolers() + " goes back to it without a loss, until pgleap finalize"
 	}
-	r.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf("point the clients at %s. The old server stays fenced: who writes to it gets SQLSTATE 25006%s. pgleap finalize, when nobody needs it any more", r.Target, back)})
+	r.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf(r.pointThem()+"%s. The old server stays fenced: who writes to it gets SQLSTATE 25006%s. pgleap finalize, when nobody needs it any more", r.Target, back)})
 	return nil
 }
 

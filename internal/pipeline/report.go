@@ -75,6 +75,13 @@ type Applied struct {
 	OriginLSN    string `json:"origin_lsn,omitempty"`     // of the last transaction that was applied; "" where we may not ask
 }
 
+// unpooledWords are those that differ where no pooler holds the clients; "" is no moment then.
+var unpooledWords = map[string]string{
+	"held":     "the fence begins: from here on writers wait for its locks",
+	"moved":    "",
+	"released": "the side that takes over takes the writes",
+}
+
 // momentWords are the points of the switch that the timeline tells, in words.
 var momentWords = map[string]string{
 	"prepared":      "everything is prepared, nobody waits yet",

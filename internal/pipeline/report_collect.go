@@ -18,6 +18,7 @@ type reporter struct {
 	mu      sync.Mutex
 	report  Report
 	held    time.Time // when the clients were
+	pooled  bool      // something of ours holds the clients
 	done    bool      // the switch is over: what follows is no moment of it
 	notes   map[string]bool
 	refused *int64 // writes that the fence of the side that is left had refused before; nil: not known
@@ -29,7 +30,7 @@ type reporter struct {
 // openReport begins the report of a switch between these ends. From here on what is told is written down,
 // and a note that was told already is not told again.
 func (r *run) openReport(ctx context.Context, e ends) {
-	p := &reporter{notes: map[string]bool{}, report: Report{
+	p := &reporter{pooled: r.pooled(), notes: map[string]bool{}, report: Report{
 		Tool: r.Tool, Run: r.Run, Verb: r.Verb, By: operator(), Began: time.Now(), Budget: r.Options.MaxWriteStall.Seconds(),
 	}}
 	p.report.Left, p.report.TakesOver = r.reportServer(e.leaves, e.left), r.reportServer(other(e.leaves), e.over)
@@ -88,6 +89,9 @@ func (p *reporter) event(e plan.Event, redact func(string) string) bool {
 func (p *reporter) point(name string) {
 	name = strings.TrimPrefix(strings.TrimPrefix(name, string(plan.StageBackSwitch)+"."), string(plan.StageSwitch)+".")
 	what, ok := momentWords[name]
+	if other, differs := unpooledWords[name]; differs && !p.pooled {
+		what = other
+	}
 	if !ok {
 		return
 	}
@@ -97,7 +101,7 @@ func (p *reporter) point(name string) {
 	if name == "held" {
 		p.held = now
 	}
-	if !p.done {
+	if !p.done && what != "" {
 		p.report.Timeline = append(p.report.Timeline, Moment{At: now, What: what})
 	}
 }

@@ -121,7 +121,7 @@ func (r Report) mdParts(b *bytes.Buffer) {
 		{"let the clients go on", s.ReleaseMS},
 		{"**writes stood still**", s.StallMS},
 	} {
-		if p.ms > 0 {
+		if p.ms >= 0.05 { // less is nothing that was done
 			fmt.Fprintf(b, "| %s | %.1f |\n", p.what, p.ms)
 		}
 	}

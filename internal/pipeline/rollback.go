@@ -63,7 +63,7 @@ func Rollback(ctx context.Context, c Config) error {
 		return err
 	}
 	r.tellNotBack()
-	r.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf("point the clients at %s. The new server follows it and stays fenced: who writes there gets SQLSTATE 25006. pgleap cutover goes to it again, pgleap abort takes everything back", r.Source)})
+	r.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf(r.pointThem()+"%s. The new server follows it and stays fenced: who writes there gets SQLSTATE 25006. pgleap cutover%s goes to it again, pgleap abort takes everything back", r.Source, r.samePoolers())})
 	return nil
 }
 

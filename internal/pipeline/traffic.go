@@ -157,6 +157,26 @@ func consoles(nodes []string) (flags string) {
 	return flags
 }
 
+// pointThem begins the sentence that says which clients somebody has still to point at the server that has taken over.
+func (r *run) pointThem() string {
+	if !r.pooled() {
+		return "point the clients at "
+	}
+	var nodes []string
+	for _, p := range r.Traffic.Poolers {
+		nodes = append(nodes, p.Admin.HostPort())
+	}
+	return "the clients of PgBouncer " + strings.Join(nodes, ", ") + " are moved; point all others at "
+}
+
+// samePoolers says what the next switch needs.
+func (r *run) samePoolers() string {
+	if !r.pooled() {
+		return ""
+	}
+	return ", with the same --pgbouncer,"
+}
+
 // lastHold is the newest record of those that begin or end a hold of clients.
 func (r *run) lastHold(ctx context.Context) (kind string, err error) {
 	kind, _, err = r.journal.Last(ctx, journal.Holding, journal.Undone, journal.Released, journal.Returned, journal.Repaired)

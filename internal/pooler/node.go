@@ -191,6 +191,14 @@ func (n *Node) named(command string, err error) error {
 	return fmt.Errorf("%s: %s: %w", n, command, err)
 }
 
+// said is a console's no, by itself.
+func said(err error) error {
+	if err == nil || pg.Code(err) == "" {
+		return err
+	}
+	return &refusal{text: pg.Message(err), err: err}
+}
+
 // refusal is what the console says no with.
 type refusal struct {
 	text string

@@ -23,7 +23,11 @@ type PauseError struct {
 // Error names the node, whom it waited for, and how to end a pause that may be left.
 func (e *PauseError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "pause %q on %s: %v", e.Database, e.Node, e.Err)
+	if errors.Is(e.Err, context.DeadlineExceeded) {
+		fmt.Fprintf(&b, "%s has not paused %q in time", e.Node, e.Database)
+	} else {
+		fmt.Fprintf(&b, "pause %q on %s: %v", e.Database, e.Node, e.Err)
+	}
 	for i, s := range e.Stragglers {
 		if i == 0 {
 			b.WriteString("; it waits for")
@@ -76,12 +80,12 @@ func (n *Node) sendPause(ctx context.Context, db string) error {
 		}
 		answers, err := console.Send(ctx, command)
 		if err == nil {
-			return n.named(command, answers[0].Err)
+			return said(answers[0].Err)
 		}
 		console.Close()
 		n.pauser = nil
 		if !reused || ctx.Err() != nil {
-			return n.named(command, err)
+			return err // a PauseError names node and command
 		}
 	}
 }

@@ -25,8 +25,10 @@ func (t *Traffic) Processes(ctx context.Context) ([]int32, error) {
 }
 
 // Saw returns what the clients of each pooler have seen since its start, by the host:port of its console. A pooler that
-// does not answer is left out.
+// does not answer soon is left out: it is asked when the switch is about to begin.
 func (t *Traffic) Saw(ctx context.Context) map[string]pooler.Stats {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
 	saw := map[string]pooler.Stats{}
 	for _, n := range t.nodes {
 		if n.err != nil {

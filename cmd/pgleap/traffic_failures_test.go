@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"pgleap/internal/pipeline"
 	"pgleap/plan"
 )
 
@@ -46,6 +47,9 @@ func TestTrafficFails(t *testing.T) {
 			t.Errorf("the budget is named, which did not end:\n%s", o)
 		}
 		p.undone(load, o, began)
+		if r := p.lastReport(); r.Outcome != pipeline.Undone || r.Switch == nil || r.Switch.HoldMS <= 0 || !strings.Contains(r.Error, "(--pause-timeout)") {
+			t.Errorf("the report: %s", mustJSON(r))
+		}
 		straggler.run("commit")
 		p.finishes(load, p.byFile())
 	})
@@ -245,7 +249,7 @@ func TestHooks(t *testing.T) {
 
 	u.run(exitNotSwitched, append(all, "--on-before-switch", "echo not tonight; exit 1")...).says("the switch was not begun, no write was stopped", "hook before-switch: exit status 1; it said: not tonight")
 	told := read(log)
-	if !contains(told, "PGLEAP_HOOK=on-abort ", "PGLEAP_MESSAGE=") || strings.Contains(told, "after-release") {
+	if !contains(told, "PGLEAP_HOOK=on-abort ", "PGLEAP_MESSAGE=", "PGLEAP_STATUS=undone ", "PGLEAP_STAGE=switch ") || strings.Contains(told, "after-release") {
 		t.Errorf("after a refusal: %s", told)
 	}
 	if err := os.Remove(log); err != nil {

@@ -81,7 +81,7 @@ func settled() plan.Step {
 func GuardStep(id plan.StepID, on plan.Side, fenced []plan.Relation) plan.Step {
 	triggers := fenceTriggers(fenced)
 	return plan.Step{
-		ID: id, Title: fmt.Sprintf("put the guard on %d tables, one at a time", len(fenced)), On: on,
+		ID: id, Title: fmt.Sprintf("put the guard on %s, one at a time", plan.Plural(len(fenced), "table")), On: on,
 		Why: "the switch then takes one lock instead of one for each table. It costs each writing statement about 0.02 ms until finalize: one advisory lock for each transaction that writes, one look at the gate for each statement (--fence lock does without, and stops the writes for longer)",
 		Probe: fmt.Sprintf("select case when count(*) filter (where tgenabled in ('O', 'A')) >= %[1]d then 'done' when count(*) > count(*) filter (where tgenabled in ('O', 'A')) then 'the guard is switched off on ' || count(*) filter (where tgenabled not in ('O', 'A')) || ' tables: enable trigger %[2]s there' else 'absent' end from pg_trigger where tgname = '%[2]s' and not tgisinternal",
 			len(fenced), plan.FenceTrigger),

@@ -3,6 +3,8 @@ package cutover
 import (
 	"encoding/json"
 	"fmt"
+
+	"pgleap/plan"
 )
 
 // Result is what the switch measured, in milliseconds.
@@ -42,7 +44,7 @@ func (r Result) String() string {
 	}
 	copied := ""
 	if r.CopyMS > 0 {
-		copied = fmt.Sprintf(" · %d tables and %d large objects copied in %.0f ms", r.Copied, r.LargeObjects, r.CopyMS)
+		copied = fmt.Sprintf(" · %s and %s copied in %.0f ms", plan.Plural(r.Copied, "table"), plan.Plural(int(r.LargeObjects), "large object"), r.CopyMS)
 	}
 	return fmt.Sprintf("fence %.0f ms · drain %.0f ms · sequences %.0f ms%s · commit %.0f ms", r.LockMS+r.TriggersMS, r.DrainMS, r.SequencesMS, copied, r.CommitMS)
 }

@@ -40,9 +40,9 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 	if o.Guarded(sel) {
 		lock, fence = guarded(run, len(fenced), copies.locks)
 	}
-	title := fmt.Sprintf("fence %d tables, drain, set the sequences", len(fenced))
+	title := fmt.Sprintf("fence %s, drain, set the sequences", plan.Plural(len(fenced), "table"))
 	if len(copies.steps) > 0 {
-		title = fmt.Sprintf("fence %d tables, copy %d and the large objects, drain, set the sequences", len(fenced), len(sel.InSwitch(o)))
+		title = fmt.Sprintf("fence %s, copy %d and the large objects, drain, set the sequences", plan.Plural(len(fenced), "table"), len(sel.InSwitch(o)))
 	}
 	stage := plan.Stage{
 		ID: plan.StageSwitch, Title: title, Budget: o.MaxWriteStall, UndoOnFailure: true,
@@ -73,7 +73,7 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 				Trouble: "the row does not arrive: type rollback; in terminal OLD at once, then look at the log of the new server, and whether a session there holds a lock that apply waits for",
 			},
 			{
-				ID: StepSequences, Title: fmt.Sprintf("carry %d sequences over", len(sel.Sequences)), On: plan.Source,
+				ID: StepSequences, Title: "carry " + plan.Plural(len(sel.Sequences), "sequence") + " over", On: plan.Source,
 				Why:    "read in one query on the source, set in one on the target; only those that moved since they were set beforehand",
 				Do:     plan.Action{Call: CallSwitch, SQL: read},
 				Notice: waiting + "; nextval goes on",

@@ -217,10 +217,11 @@ func (w *Switch) attempt(ctx context.Context, s *sessions, sequences Sequences) 
 	r := Result{}
 	var err error
 	began := time.Now()
-	if err := w.Traffic.Hold(ctx); err != nil {
+	err = w.Traffic.Hold(ctx)
+	since(began, &r.HoldMS)
+	if err != nil {
 		return r, err
 	}
-	since(began, &r.HoldMS)
 	w.point("held")
 	r.Tables = w.Tables
 	if r.Attempts, r.LockMS, err = w.lock(ctx, s); err != nil {

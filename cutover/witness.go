@@ -56,8 +56,12 @@ func (w Witnessed) String() string {
 	case w.Unread != "":
 		return "not read: " + w.Unread
 	case len(w.Violations) > 0:
-		v := w.Violations[0]
-		return fmt.Sprintf("%d CHANGES BY OTHERS than replication behind the fence, the first: %s of %s at %s, transaction %d", int64(len(w.Violations))+w.More, v.Operation, plan.OneLine(v.Table), v.CommitLSN, v.XID)
+		v, changes := w.Violations[0], "CHANGES"
+		n := int64(len(w.Violations)) + w.More
+		if n == 1 {
+			changes = "CHANGE"
+		}
+		return fmt.Sprintf("%d %s BY OTHERS than replication behind the fence, the first: %s of %s at %s, transaction %d", n, changes, v.Operation, plan.OneLine(v.Table), v.CommitLSN, v.XID)
 	case !w.Complete:
 		return fmt.Sprintf("nobody but replication has written up to %s; the rest is not read yet", w.CleanTo)
 	}

@@ -175,7 +175,7 @@ func checkLargeObjects(in input) []Finding {
 		}
 		return []Finding{{
 			Severity: Blocker, On: Source,
-			Problem: fmt.Sprintf("the database has %s large objects\nlogical replication does not carry them: they would be MISSING on the target", thousands(n)),
+			Problem: fmt.Sprintf("the database has %s\nlogical replication does not carry them: they would be MISSING on the target", largeObjects(n)),
 			Fix:     withCopy(in) + "move them into bytea columns, or remove those that nothing refers to any more (vacuumlo finds them)",
 		}}
 	}
@@ -185,12 +185,12 @@ func checkLargeObjects(in input) []Finding {
 	}
 	e := LargeObjectsEstimate(in.source)
 	if !in.fits(seconds(e.Seconds)) {
-		return append(out, in.tooMuch(fmt.Sprintf("%s large objects, %s, are to be copied in the switch", thousands(n), HumanBytes(details.Bytes)), "", seconds(e.Seconds),
+		return append(out, in.tooMuch(fmt.Sprintf("%s, %s, are to be copied in the switch", largeObjects(n), HumanBytes(details.Bytes)), "", seconds(e.Seconds),
 			"remove those that nothing refers to (vacuumlo finds them; vacuum full pg_largeobject gives their room back), or move them into bytea columns"))
 	}
 	return append(out, Finding{
 		Severity: Info, On: Source,
-		Problem: fmt.Sprintf("the database has %s large objects: they %s%s", thousands(n), copiedText(details.Bytes, e), unlocked(in)),
+		Problem: fmt.Sprintf("the database has %s: they %s%s", largeObjects(n), copiedText(details.Bytes, e), unlocked(in)),
 		Fix:     "nothing to do; they are judged again at the cutover, as many as there are then",
 	})
 }
@@ -201,6 +201,13 @@ func unlocked(in input) string {
 		return ""
 	}
 	return "\nonly a superuser can keep others from changing large objects meanwhile; what was changed after the copy is told after the switch"
+}
+
+func largeObjects(n int64) string {
+	if n == 1 {
+		return "1 large object"
+	}
+	return thousands(n) + " large objects"
 }
 
 // largeObjectObstacles are what keeps large objects from being copied, however few they are.
@@ -219,7 +226,7 @@ func largeObjectObstacles(in input) []Finding {
 	if in.target.LargeObjects > 0 && !in.resumed() {
 		out = append(out, Finding{
 			Severity: Blocker, On: Target,
-			Problem: fmt.Sprintf("the target has %s large objects already\nthose that arrive bear the numbers they have on the source, and would collide with them", thousands(in.target.LargeObjects)),
+			Problem: fmt.Sprintf("the target has %s already\nthose that arrive bear the numbers they have on the source, and would collide with them", largeObjects(in.target.LargeObjects)),
 			Fix:     "take an empty database, or remove them",
 			SQL:     "select lo_unlink(oid) from pg_largeobject_metadata;",
 		})

@@ -47,6 +47,9 @@ func HumanDuration(d time.Duration) string {
 	}
 }
 
+// Plural renders n things as people count them: "1 table", "2 tables". The noun is one that takes an s.
+func Plural(n int, noun string) string { return plural(n, noun) }
+
 // OneLine makes s safe to stand in one line of a terminal or a log: a name may hold a newline or an escape
 // sequence. What cannot be printed is shown as Go writes it.
 func OneLine(s string) string {

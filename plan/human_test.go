@@ -53,3 +53,11 @@ func TestOneLine(t *testing.T) {
 		}
 	}
 }
+
+func TestPlural(t *testing.T) {
+	for n, want := range map[int]string{0: "0 tables", 1: "1 table", 2: "2 tables"} {
+		if got := Plural(n, "table"); got != want {
+			t.Errorf("%d: %q", n, got)
+		}
+	}
+}

@@ -14,7 +14,7 @@ func BackSteps(run plan.RunID, source, target plan.Facts, sel plan.Selection) []
 	truncate := source.Version.Has(pgver.PublishTruncate) && target.Version.Has(pgver.PublishTruncate)
 	return []plan.Step{
 		{
-			ID: "finish.back.publication", Title: fmt.Sprintf("create publication %s of %d tables, for the way back", lane.Object(), len(sel.Published)+1), On: plan.Target,
+			ID: "finish.back.publication", Title: fmt.Sprintf("create publication %s of %s, for the way back", lane.Object(), plan.Plural(len(sel.Published)+1, "table")), On: plan.Target,
 			Why:    "from the release on the old server follows the new one, so that pgleap rollback can go back without a loss",
 			Probe:  probePublication(lane, sel, plan.Options{}),
 			Do:     plan.Action{SQL: createPublication(plan.QuoteIdent(lane.Object()), sel, truncate, plan.Options{})},
@@ -41,8 +41,16 @@ func FollowStep(id plan.StepID, lane plan.RunID, on plan.Side) plan.Step {
 		ID: id, Title: "enable subscription " + lane.Object() + ": from now on the " + string(on) + " follows", On: on, Recorded: true,
 		Why:    "when nothing comes the other way any more, or each would send the other's rows round again",
 		Do:     plan.Action{Call: CallFollow, SQL: "alter subscription " + plan.QuoteIdent(lane.Object()) + " enable"},
-		ByHand: nothingBackByHand, Notice: afterRelease,
+		ByHand: nothingBackByHand, Notice: behindSwitch(on),
 	}
+}
+
+// behindSwitch is what production notices when that side follows: it is on the other one.
+func behindSwitch(follows plan.Side) string {
+	if follows == plan.Target {
+		return "nothing: the clients are on the old server"
+	}
+	return afterRelease
 }
 
 // DisableStep ends what came before a switch; the subscription stays.
@@ -55,10 +63,10 @@ func DisableStep(id plan.StepID, lane plan.RunID, on plan.Side) plan.Step {
 	}
 }
 
-// DropSlotStep drops the slot of a direction that has ended.
+// DropSlotStep drops the slot of a direction that has ended, on the side that follows from now on.
 func DropSlotStep(id plan.StepID, lane plan.RunID, on plan.Side) plan.Step {
 	s := dropSlot(id, lane, on)
-	s.ByHand = nothingBackByHand
+	s.ByHand, s.Notice = nothingBackByHand, behindSwitch(on)
 	return s
 }
 

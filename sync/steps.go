@@ -55,7 +55,7 @@ func Publish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o pl
 				Notice: "nothing: a schema of pgleap's own",
 			},
 			{
-				ID: "publish.publication", Title: fmt.Sprintf("create publication %s of %d tables", run.Object(), len(sel.Published)+1), On: plan.Source,
+				ID: "publish.publication", Title: fmt.Sprintf("create publication %s of %s", run.Object(), plan.Plural(len(sel.Published)+1, "table")), On: plan.Source,
 				Why:    "before the slot: a table that joins a publication later can lose the rows of transactions that are open at that moment",
 				Probe:  probePublication(run, sel, o),
 				Do:     plan.Action{SQL: createPublication(name, sel, source.Version.Has(pgver.PublishTruncate), o)},

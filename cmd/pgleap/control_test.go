@@ -257,7 +257,15 @@ func TestRehearseLeavesCopiesOut(t *testing.T) {
 	}
 	blocker := connect(t, u.sourceURI)
 	blocker.run("begin; insert into orders (customer) values (1)")
-	u.run(exitNotSwitched, "cutover", "--rehearse", "--confirm", u.name, "--quiet", "0", "--max-write-stall", "500ms").says("was undone", "the source is writable again")
+	folder := t.TempDir()
+	u.run(exitNotSwitched, "cutover", "--rehearse", "--confirm", u.name, "--quiet", "0", "--max-write-stall", "500ms", "--report", folder).says("was undone", "the source is writable again")
+	if r := u.lastReport(); r.Outcome != pipeline.Undone || !r.Rehearsal {
+		t.Errorf("the report: %s", mustJSON(r))
+	}
+	if files, err := filepath.Glob(filepath.Join(folder, u.name+"-cutover-rehearsal-*Z.md")); err != nil || len(files) != 1 {
+		t.Errorf("files %q, %v", files, err)
+	}
+	u.run(exitOK, "status", "--report").says("# Rehearsal of a cutover of run "+u.name+": undone", "The rehearsal did not come to its end")
 	blocker.run("rollback")
 	u.takesWrites()
 	u.run(exitOK, "cutover", "--confirm", u.name)

@@ -21,7 +21,7 @@ func TestGate(t *testing.T) {
 	}
 
 	lo := u.source.run("select lo_from_bytea(0, 'x')")
-	u.run(exitNotReady, cutover...).says("large-objects: the database has 1 large objects", "vacuumlo", "writes were never stopped")
+	u.run(exitNotReady, cutover...).says("large-objects: the database has 1 large object", "vacuumlo", "writes were never stopped")
 	writable()
 	u.source.run("select lo_unlink(" + lo + ")")
 
@@ -42,7 +42,7 @@ func TestGate(t *testing.T) {
 
 	u.source.run("truncate staging; insert into staging values (1)")
 	for range 2 { // it goes on being refused
-		o := u.run(exitDrift, cutover...).says("1 tables of the source have another file", "public.staging", "TRUNCATE", "VACUUM FULL", "CLUSTER", "ALTER TABLE", "pgleap abort, then pgleap sync")
+		o := u.run(exitDrift, cutover...).says("1 table of the source got another file", "public.staging", "TRUNCATE", "VACUUM FULL", "CLUSTER", "ALTER TABLE", "pgleap abort, then pgleap sync")
 		if strings.Contains(o.stdout+o.stderr, "public.customers") {
 			t.Errorf("a table that was let be is named:\n%s", o)
 		}
@@ -51,7 +51,7 @@ func TestGate(t *testing.T) {
 
 	// The definitions are equal, and yet nothing of the new table is published.
 	u.source.run("begin; create temp table kept as table staging; drop table staging; create table staging (id int primary key); insert into staging table kept; commit")
-	u.run(exitDrift, cutover...).says("1 tables of the source are not in publication pgleap_"+u.name, "public.staging", "pgleap abort")
+	u.run(exitDrift, cutover...).says("publication pgleap_"+u.name+" lacks 1 table of the source", "public.staging", "pgleap abort")
 	u.run(exitOK, "abort")
 }
 

@@ -182,7 +182,7 @@ func TestCopyInSwitchBudget(t *testing.T) {
 	u.run(exitOK, "sync", "--copy-in-switch", "--max-write-stall", "3s")
 	blocked()
 	u.source.run("delete from cache where id % 2 = 0; insert into docs values ('2'); select lo_unlink(77), lo_from_bytea(78, 'y')")
-	u.run(exitOK, cutover...).says("2 tables and 1 large objects copied in")
+	u.run(exitOK, cutover...).says("2 tables and 1 large object copied in")
 	for _, sql := range []string{"select count(*), sum(id) from cache", "select string_agg(body::text, ',' order by body::text) from docs", largeObjectState} {
 		u.target.is(u.source.run(sql), sql)
 	}

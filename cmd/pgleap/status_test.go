@@ -149,7 +149,7 @@ func TestStatusTellsOfChanges(t *testing.T) {
 	for _, p := range st.Problems {
 		found[p.Check] += p.Problem + p.Mend
 	}
-	for check, words := range map[string]string{"drift": "public.orders.colour was added on the source", "large-objects": "1 large objects"} {
+	for check, words := range map[string]string{"drift": "public.orders.colour was added on the source", "large-objects": "1 large object"} {
 		if !strings.Contains(found[check], words) {
 			t.Errorf("status does not say %q of %s: %v", words, check, found)
 		}

@@ -52,6 +52,9 @@ func TestTrafficFails(t *testing.T) {
 			t.Errorf("words of the machinery:\n%s", o)
 		}
 		p.undone(load, o, began)
+		if r := p.lastReport(); r.Outcome != pipeline.Undone || r.Switch == nil || r.Switch.HoldMS <= 0 || !strings.Contains(r.Error, "(--pause-timeout)") {
+			t.Errorf("the report: %s", mustJSON(r))
+		}
 		straggler.run("commit")
 		p.finishes(load, p.byFile())
 	})
@@ -268,7 +271,7 @@ func TestHooks(t *testing.T) {
 		t.Errorf("a switch that was not begun is called undone:\n%s", o)
 	}
 	told := read(log)
-	if !contains(told, "PGLEAP_HOOK=on-abort ", "PGLEAP_MESSAGE=") || strings.Contains(told, "after-release") {
+	if !contains(told, "PGLEAP_HOOK=on-abort ", "PGLEAP_MESSAGE=", "PGLEAP_STATUS=undone ", "PGLEAP_STAGE=switch ") || strings.Contains(told, "after-release") {
 		t.Errorf("after a refusal: %s", told)
 	}
 	if err := os.Remove(log); err != nil {

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"fmt"
 	"slices"
 
 	"pgleap/cutover"
@@ -120,7 +119,7 @@ func finish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o pla
 	}
 	steps = append(steps,
 		plan.Step{
-			ID: "finish.sequences", Title: fmt.Sprintf("set %d sequences beforehand", len(sel.Sequences)), On: plan.Target,
+			ID: "finish.sequences", Title: "set " + plan.Plural(len(sel.Sequences), "sequence") + " beforehand", On: plan.Target,
 			Why: "at the switch only those are set that have moved since", Recorded: true,
 			Do: plan.Action{Call: callSequences}, ByHand: plan.Script(sequencesByHand(sel, o, run.Object()+"_sequences_1.sql")), Notice: "nothing: the source's sequences are read",
 		},

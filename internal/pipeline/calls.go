@@ -167,7 +167,7 @@ func (r *run) compare(ctx context.Context) error {
 		return nil
 	}
 	return plan.Fail(plan.KindDrift, "make the same change on the other side (a new table also needs a new run: pgleap abort, then pgleap sync), then run the same command again",
-		"the definitions of the two sides differ in %d objects:%s", len(differences), listed(differences, differs))
+		"the definitions of the two sides differ in %s:%s", plan.Plural(len(differences), "object"), listed(differences, differs))
 }
 
 // listed shows the first of many, each on a line of its own.

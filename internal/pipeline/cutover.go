@@ -123,7 +123,7 @@ func (r *run) rehearseSwitch(ctx context.Context, switched bool) error {
 	}
 	text := fmt.Sprintf("rehearsed, and given back: %s. Writes stood still for %.0f ms; the real one would take about %.0f ms", r.switched, r.switched.StallMS, r.switched.StallMS)
 	if n := copySteps(stage); n > 0 {
-		text += fmt.Sprintf(", and as long as what is copied in the switch takes, which was left out (%d steps)", n)
+		text += fmt.Sprintf(", and as long as what is copied in the switch takes, which was left out (%s)", plan.Plural(n, "step"))
 	}
 	r.emit(plan.Event{Kind: plan.EventDone, Stage: stage.ID, Message: text, Seconds: time.Since(started).Seconds(), Data: map[string]any{"rehearsed": r.switched}})
 	return nil
@@ -286,7 +286,7 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	}
 	if r.Control.Rehearse { // nothing is left of it, and whoever asks what became of the attempt must know
 		if moving.Armed() {
-			moving.Tell(context.WithoutCancel(ctx), hooks.OnAbort, hooks.Call{"PGLEAP_MESSAGE": "it was a rehearsal: everything is given back"})
+			moving.Tell(context.WithoutCancel(ctx), hooks.OnAbort, moving.Undone("it was a rehearsal: everything is given back"))
 		}
 		return r.journal.Record(context.WithoutCancel(ctx), journal.Undone, stage.ID, "", map[string]string{"cause": "it was a rehearsal"})
 	}

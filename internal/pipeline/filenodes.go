@@ -113,8 +113,8 @@ func (r *run) filenodesUnchanged(ctx context.Context, q pg.Querier) error {
 		return nil
 	}
 	return plan.Fail(plan.KindDrift, r.anew()+"; and do without these commands until the cutover is over",
-		r.direction.Words("%d tables of the source have another file than when the run was begun: %s\nTRUNCATE does that, and PostgreSQL %d does not replicate it: the target would keep the rows. VACUUM FULL, CLUSTER and a rewriting ALTER TABLE do it too, and cannot be told from it"),
-		len(changed), someOf(changed), r.plan.Source.Version.Major())
+		r.direction.Words("%s of the source got another file since the run was begun: %s\nTRUNCATE does that, and PostgreSQL %d does not replicate it: the target would keep the rows. VACUUM FULL, CLUSTER and a rewriting ALTER TABLE do it too, and cannot be told from it"),
+		plan.Plural(len(changed), "table"), someOf(changed), r.plan.Source.Version.Major())
 }
 
 // someOf names the first twenty.

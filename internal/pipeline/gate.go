@@ -164,8 +164,8 @@ join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
 		return nil
 	}
 	return plan.Fail(plan.KindDrift, r.anew(),
-		r.direction.Words("%d tables of the source are not in publication %s any more, so their rows did not reach the target (somebody took them out, or dropped them and made them again): %s"),
-		len(missing), r.lane().Object(), someOf(missing))
+		r.direction.Words("publication %s lacks %s of the source, whose rows did not reach the target (somebody took them out, or dropped them and made them again): %s"),
+		r.lane().Object(), plan.Plural(len(missing), "table"), someOf(missing))
 }
 
 // anew is what remains to be done when rows are missing on the side that should take over.

@@ -29,6 +29,7 @@ type Report struct {
 	Tool      string       `json:"tool"`
 	Run       plan.RunID   `json:"run"`
 	Verb      string       `json:"verb"`
+	Rehearsal bool         `json:"rehearsal,omitempty"` // whatever became of it, nothing was to be switched
 	Outcome   Outcome      `json:"outcome"`
 	Error     string       `json:"error,omitempty"`
 	By        string       `json:"by"` // user@host that ran pgleap

@@ -31,7 +31,7 @@ type reporter struct {
 // and a note that was told already is not told again.
 func (r *run) openReport(ctx context.Context, e ends) {
 	p := &reporter{pooled: r.pooled(), notes: map[string]bool{}, report: Report{
-		Tool: r.Tool, Run: r.Run, Verb: r.Verb, By: operator(), Began: time.Now(), Budget: r.Options.MaxWriteStall.Seconds(),
+		Tool: r.Tool, Run: r.Run, Verb: r.Verb, Rehearsal: r.Control.Rehearse, By: operator(), Began: time.Now(), Budget: r.Options.MaxWriteStall.Seconds(),
 	}}
 	p.report.Left, p.report.TakesOver = r.reportServer(e.leaves, e.left), r.reportServer(other(e.leaves), e.over)
 	if n, err := refusals(ctx, e.left); err == nil {
@@ -120,7 +120,7 @@ func (r *run) reportSwitch(ctx context.Context, e ends, result cutover.Result, e
 	p := r.reporter
 	p.mu.Lock()
 	p.done = true
-	begun := !p.held.IsZero() || result.Repaired
+	begun := !p.held.IsZero() || result.HoldMS > 0 || result.Repaired // also those whom a PAUSE made wait in vain
 	if begun {
 		p.report.Switch = &result
 	}

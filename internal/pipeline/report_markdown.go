@@ -38,7 +38,7 @@ const clock = "2006-01-02 15:04:05.000 MST"
 
 func (r Report) mdHead(b *bytes.Buffer) {
 	verb := strings.ToUpper(r.Verb[:1]) + r.Verb[1:]
-	if r.Outcome == Rehearsed {
+	if r.Rehearsal {
 		verb = "Rehearsal of a " + r.Verb
 	}
 	fmt.Fprintf(b, "# %s of run %s: %s\n\n%s\n\n", verb, md(string(r.Run)), r.Outcome, r.verdict())
@@ -71,9 +71,11 @@ func (r Report) verdict() string {
 	case r.Outcome == Rehearsed:
 		text := fmt.Sprintf("Writes stood still for **%.0f ms** (budget %s), and go on on the server that they went to before. The real one would take about as long: its commit and release stand where the rehearsal gave everything back.", stall, budget)
 		if r.LeftOut > 0 {
-			text += fmt.Sprintf(" What is copied in the switch (%d steps) was left out: the real one takes longer by that.", r.LeftOut)
+			text += fmt.Sprintf(" What is copied in the switch (%s) was left out: the real one takes longer by that.", plan.Plural(r.LeftOut, "step"))
 		}
 		return text
+	case r.Outcome == Undone && r.Rehearsal:
+		return "The rehearsal did not come to its end, and everything was given back: clients write on where they did. How long the real one takes it cannot tell."
 	case r.Outcome == Undone:
 		return "Everything was undone: clients write on on the server that was to be left."
 	case r.Earlier:
@@ -109,14 +111,14 @@ func (r Report) mdParts(b *bytes.Buffer) {
 		ms   float64
 	}{
 		{"hold the clients", s.HoldMS},
-		{fmt.Sprintf("lock %d tables (attempt %d)", s.Tables, s.Attempts), s.LockMS},
+		{fmt.Sprintf("lock %s (attempt %d)", plan.Plural(s.Tables, "table"), s.Attempts), s.LockMS},
 		{"commit the marker", s.MarkerMS},
 		{"fence, beside the drain", s.TriggersMS},
 		{"drain", s.DrainMS},
 		{"slot of the way back", s.BackMS},
 		{"point the traffic at the new side, beside the drain", s.MoveMS},
 		{"sequences, beside the drain", s.SequencesMS},
-		{fmt.Sprintf("copy %d tables and %d large objects, beside the drain", s.Copied, s.LargeObjects), s.CopyMS},
+		{fmt.Sprintf("copy %s and %s, beside the drain", plan.Plural(s.Copied, "table"), plan.Plural(int(s.LargeObjects), "large object")), s.CopyMS},
 		{"commit the fence", s.CommitMS},
 		{"let the clients go on", s.ReleaseMS},
 		{"**writes stood still**", s.StallMS},

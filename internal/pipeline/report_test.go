@@ -56,13 +56,18 @@ func TestReportGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	rehearsal := Report{
-		Tool: full.Tool, Run: "shop", Verb: "cutover", Outcome: Rehearsed, By: full.By, Began: full.Began, Ended: full.Ended, Budget: 5, Left: full.Left, TakesOver: full.TakesOver,
+		Tool: full.Tool, Run: "shop", Verb: "cutover", Rehearsal: true, Outcome: Rehearsed, By: full.By, Began: full.Began, Ended: full.Ended, Budget: 5, Left: full.Left, TakesOver: full.TakesOver,
 		Switch: &cutover.Result{FenceLSN: "16/B374D848", Attempts: 1, Tables: 184, LockMS: 4, StallMS: 31.5}, LeftOut: 2, WayBack: "nothing to go back from",
 	}
 	undone := rehearsal
-	undone.Outcome, undone.Verb, undone.LeftOut = Undone, "rollback", 0
+	undone.Rehearsal, undone.Outcome, undone.Verb, undone.LeftOut = false, Undone, "rollback", 0
 	undone.Error = "the panic file /tmp/stop is there (--panic-file)\nfix: remove it"
-	for name, r := range map[string]Report{"full": full, "rehearsal": rehearsal, "undone": undone} {
+	failed := undone
+	failed.Rehearsal = true
+	resumed := full
+	resumed.Switch = &cutover.Result{FenceLSN: "16/B374D848", DrainedLSN: "16/B374E000", Repaired: true, Tables: 184, DrainMS: 11, StallMS: 20}
+	resumed.Sequences = nil
+	for name, r := range map[string]Report{"full": full, "failed-rehearsal": failed, "resumed": resumed, "rehearsal": rehearsal, "undone": undone} {
 		var markdown, document bytes.Buffer
 		if err := errors.Join(r.WriteMarkdown(&markdown), r.WriteJSON(&document)); err != nil {
 			t.Fatal(err)

@@ -30,7 +30,7 @@ func (r Report) writeFiles(folder string) ([]string, error) {
 		return nil, err
 	}
 	verb := r.Verb
-	if r.Outcome == Rehearsed {
+	if r.Rehearsal {
 		verb += "-rehearsal"
 	}
 	name := filepath.Join(folder, fmt.Sprintf("%s-%s-%s", r.Run, verb, r.Began.UTC().Format("20060102T150405Z")))

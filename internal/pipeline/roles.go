@@ -19,13 +19,13 @@ const (
 func roleSteps(s plan.RoleStatements) []plan.Step {
 	var steps []plan.Step
 	if len(s.Roles) > 0 {
-		step := roleStep(stepRoles, fmt.Sprintf("create %d roles, those that are not there: %s", len(s.Roles), missingNow(s.Missing)), s.Roles)
+		step := roleStep(stepRoles, fmt.Sprintf("create %s, those that are not there: %s", plan.Plural(len(s.Roles), "role"), missingNow(s.Missing)), s.Roles)
 		step.Why = "pg_dump does not carry roles; they belong to the whole server: one that is there is left as it is; abort drops only those that this step made, and none where the target has other databases that may rely on them"
 		step.ByHand = plan.Script(plan.Typed{In: plan.TerminalNew, About: "those whose password is copied get a new one by hand", Text: s.ByHand})
 		steps = append(steps, step)
 	}
 	if len(s.Memberships) > 0 {
-		step := roleStep(stepMemberships, fmt.Sprintf("give %d memberships, those that are not there", len(s.Memberships)), s.Memberships)
+		step := roleStep(stepMemberships, fmt.Sprintf("give %s, those that are not there", plan.Plural(len(s.Memberships), "membership")), s.Memberships)
 		step.Why = "many roles have their rights by membership alone"
 		steps = append(steps, step)
 	}

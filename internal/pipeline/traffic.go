@@ -283,7 +283,7 @@ func tellHooks(ctx context.Context, t *traffic.Traffic, after hooks.Hook, result
 	case err == nil:
 		t.Tell(ctx, after, hooks.Call{"PGLEAP_FENCE_LSN": result.FenceLSN, "PGLEAP_STALL_MS": fmt.Sprintf("%.1f", result.StallMS)})
 	case t.Armed() && kind != plan.KindPastReturn:
-		t.Tell(ctx, hooks.OnAbort, hooks.Call{"PGLEAP_MESSAGE": t.Redact(plan.OneLine(err.Error()))})
+		t.Tell(ctx, hooks.OnAbort, t.Undone(t.Redact(plan.OneLine(err.Error()))))
 	}
 }
 

@@ -180,6 +180,9 @@ func (e *BlockedError) Error() string {
 			n++
 		}
 	}
+	if n == 1 {
+		return "1 finding blocks the upgrade: see pgleap check"
+	}
 	return fmt.Sprintf("%d findings block the upgrade: see pgleap check", n)
 }
 

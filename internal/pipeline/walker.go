@@ -340,7 +340,7 @@ func (r *run) takesWrites(a pg.Address) string {
 func (r *run) summary(stage plan.Stage) string {
 	switch stage.ID {
 	case plan.StageSchema:
-		return fmt.Sprintf("%d tables, %d sequences defined", len(r.sel.Fenced()), len(r.sel.Sequences))
+		return plan.Plural(len(r.sel.Fenced()), "table") + ", " + plan.Plural(len(r.sel.Sequences), "sequence") + " defined"
 	case plan.StageSwitch, plan.StageBackSwitch:
 		return r.switched.String()
 	case plan.StageRelease:
@@ -350,9 +350,9 @@ func (r *run) summary(stage plan.Stage) string {
 	case plan.StagePublish:
 		return "publication and slot " + r.Run.Object()
 	case plan.StageSubscribe:
-		return fmt.Sprintf("%d tables copied and followed", len(r.sel.Published))
+		return plan.Plural(len(r.sel.Published), "table") + " copied and followed"
 	case plan.StageFinish:
-		return fmt.Sprintf("%d steps: indexes, constraints, triggers, statistics; both catalogs are equal", len(stage.Steps))
+		return plan.Plural(len(stage.Steps), "step") + ": indexes, constraints, triggers, statistics; both catalogs are equal"
 	}
 	return stage.Title
 }

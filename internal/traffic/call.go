@@ -24,6 +24,15 @@ func place(name string, a pg.Address) hooks.Call {
 	return hooks.Call{"PGLEAP_" + name + "_HOST": a.Host(), "PGLEAP_" + name + "_PORT": a.Port(), "PGLEAP_" + name + "_DATABASE": a.Database()}
 }
 
+// Undone is what on-abort is told besides: as on-status is of a switch that was undone.
+func (c Config) Undone(message string) hooks.Call {
+	stage := plan.StageSwitch
+	if c.Direction == Rollback {
+		stage = plan.StageBackSwitch
+	}
+	return hooks.Call{"PGLEAP_STATUS": string(plan.EventUndone), "PGLEAP_STAGE": string(stage), "PGLEAP_MESSAGE": message}
+}
+
 // Armed tells whether anything was begun that the hook on-abort has to know of.
 func (t *Traffic) Armed() bool { return t.armed }
 

@@ -213,7 +213,7 @@ func (w *watch) home(ctx context.Context) error {
 		return err
 	}
 	w.log.Info("the clients go on", "server", w.From.String())
-	w.report(ctx, hooks.OnAbort, "the switch was undone by its watchdog")
+	w.report(ctx, hooks.OnAbort, w.Undone("the switch was undone by its watchdog"))
 	return nil
 }
 
@@ -228,12 +228,12 @@ func (w *watch) onward(ctx context.Context) error {
 	if w.Direction == Rollback {
 		after = hooks.OnRollback
 	}
-	w.report(ctx, after, "the switch was brought to its end by its watchdog")
+	w.report(ctx, after, hooks.Call{"PGLEAP_MESSAGE": "the switch was brought to its end by its watchdog"})
 	return nil
 }
 
-func (w *watch) report(ctx context.Context, h hooks.Hook, message string) {
-	if err := w.Hooks.Run(ctx, h, w.Call().With(hooks.Call{"PGLEAP_MESSAGE": message}), w.Redact); err != nil {
+func (w *watch) report(ctx context.Context, h hooks.Hook, more hooks.Call) {
+	if err := w.Hooks.Run(ctx, h, w.Call().With(more), w.Redact); err != nil {
 		w.log.Warn("a hook failed", "error", err.Error())
 	}
 }

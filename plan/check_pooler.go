@@ -19,6 +19,7 @@ type Pooler struct {
 	Known       string        // as which we know the side that is left
 	Others      []string      // entries that point at the side that is left, too, and are not moved
 	InFile      string        // file: host:port/database, where its file says something else; "" where not
+	Reads       string        // the file that it says it reads, where that is another one than was named
 	GoesTo      string        // host:port/database where it shall point
 	Unreached   string        // why that cannot be reached from here; "" where it can, or is not looked at
 	WaitTimeout time.Duration // after which a client that waits is failed; 0 never
@@ -83,6 +84,12 @@ func (p Pooler) findings() []Finding {
 		out = append(out, Finding{
 			Severity: Blocker, Problem: fmt.Sprintf("%s points at %s, and its file says something else: %s\nthe file is not the one that it reads, or was changed without a RELOAD", on, OneLine(p.PointsAt), OneLine(p.InFile)),
 			Fix: "name the file that PgBouncer reads with --pgbouncer-config (on its admin console: show config, conffile), or put the entry right and RELOAD",
+		})
+	}
+	if p.Reads != "" {
+		out = append(out, Finding{
+			Severity: Warning, Problem: fmt.Sprintf("PgBouncer %s says that it reads %s, which is here, and is not the file that --pgbouncer-config names\nwhat is changed in a copy does not move its clients: the switch would be undone", OneLine(p.Node), OneLine(p.Reads)),
+			Fix: "name that file with --pgbouncer-config, unless this PgBouncer runs on another machine",
 		})
 	}
 	if len(p.Others) > 0 {

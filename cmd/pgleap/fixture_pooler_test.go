@@ -68,6 +68,12 @@ func TestFixturePooler(t *testing.T) {
 		if err := os.WriteFile(edited, []byte(strings.ReplaceAll(string(text), p.base, "host=10.9.8.7 dbname="+p.name)), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		copied := filepath.Join(t.TempDir(), "same.ini")
+		if err := os.WriteFile(copied, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.switchOver(nil, p.cutoverArgs([]string{"--pgbouncer-config", p.nodes[0].ConfigFile(), "--pgbouncer-config", copied})...).wait().exits(exitNotSwitched).
+			says(fmt.Sprintf("pooler: PgBouncer 127.0.0.1:%d says that it reads %s", n.Port(), n.ConfigFile()), "still points at")
 		refused(t, []string{"--pgbouncer-config", p.nodes[0].ConfigFile(), "--pgbouncer-config", edited},
 			fmt.Sprintf("points at 127.0.0.1:%d/%s, and its file says something else: %s: 10.9.8.7:5432/%[2]s", s.source.Port, p.name, edited), "--pgbouncer-config")
 	})

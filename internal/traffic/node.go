@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -197,6 +198,7 @@ func (t *Traffic) Facts(ctx context.Context) []plan.Pooler {
 		if err != nil {
 			f.Trouble = t.Redact(err.Error())
 		}
+		f.Reads = n.reads(config["conffile"], t.Run)
 		f.WaitTimeout = pooler.QueryWaitTimeout(config)
 		out = append(out, f)
 	}
@@ -221,6 +223,25 @@ func (n *node) otherwise(toward plan.Side) string {
 		return ""
 	}
 	return n.file.Path() + ": " + has.String()
+}
+
+// reads is the file that PgBouncer says it reads, where that is here, has the entry, too, and is not the one that was
+// named. On another machine's PgBouncer that proves nothing, and is worth a word all the same.
+func (n *node) reads(path string, run plan.RunID) string {
+	if n.file == nil || path == "" {
+		return ""
+	}
+	other, err := pooler.OpenFile(path, string(run))
+	if err != nil {
+		return ""
+	}
+	a, errA := os.Stat(other.Path())
+	b, errB := os.Stat(n.file.Path())
+	_, err = other.Entry(n.entry.Name)
+	if errors.Join(errA, errB, err) != nil || os.SameFile(a, b) {
+		return ""
+	}
+	return other.Path()
 }
 
 // String names the poolers in messages.

@@ -141,7 +141,7 @@ func (d *changes) server(side Side, was, is Facts) {
 const (
 	moved        = 0.2
 	movedSeconds = 5.0
-	movedStall   = 0.02
+	movedStall   = 0.25
 	movedBytes   = 16 << 20
 	mostMoved    = 10 // tables that are named
 )

@@ -121,7 +121,7 @@ func TestStatusOfWayBack(t *testing.T) {
 		},
 		"large objects": {
 			harm: func(u *upgrade, _ string) { u.target.run("select lo_create(4711)") },
-			says: []string{"large objects", "closed: "},
+			says: []string{"large object", "closed: "},
 			mend: func(u *upgrade, _ string) { u.target.run("select lo_unlink(4711)") },
 		},
 	} {

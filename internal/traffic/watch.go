@@ -99,11 +99,12 @@ func (w *watch) listen(read *json.Decoder) {
 // wait returns when all is well, or when everything was put right.
 func (w *watch) wait(ctx context.Context) error {
 	held, mayMove := false, false
-	parent := os.Getppid()
+	parent, heard := os.Getppid(), time.Now()
 	var deadline <-chan time.Time
 	for {
 		select {
 		case m, alive := <-w.words:
+			heard = time.Now()
 			switch {
 			case !alive && !held, m.Word == wordDone:
 				return nil
@@ -120,7 +121,7 @@ func (w *watch) wait(ctx context.Context) error {
 			}
 		case <-deadline:
 			w.log.Warn("the switch is not over at its deadline", "budget", w.Budget.String())
-			if mayMove && os.Getppid() == parent { // asleep, it would move the clients when it wakes, after they were let go on
+			if mayMove && time.Since(heard) > asleep && os.Getppid() == parent { // asleep, it would move the clients when it wakes, after they were let go on
 				w.log.Warn("the process that makes the switch stands still before it has moved the clients: ending it", "pid", parent)
 				if err := syscall.Kill(parent, syscall.SIGKILL); err != nil {
 					w.log.Warn("it cannot be ended", "error", err)
@@ -131,6 +132,9 @@ func (w *watch) wait(ctx context.Context) error {
 		}
 	}
 }
+
+// asleep is how long a process that makes a switch may say nothing before it counts as standing still.
+const asleep = 5 * beatPoll
 
 // Between two attempts to put things right.
 const (

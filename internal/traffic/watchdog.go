@@ -102,6 +102,7 @@ const (
 	wordReroute = "reroute"
 	wordMoved   = "moved" // or not, but it will not be tried again
 	wordUndo    = "undo"
+	wordAlive   = "alive" // said again and again while the switch is made
 	wordDone    = "done"
 )
 
@@ -189,6 +190,9 @@ func (t *Traffic) startWatchdog(ctx context.Context, rest Rest) (*watchdog, erro
 	if err == nil {
 		err = w.ready(ctx, answer)
 	}
+	if err == nil {
+		go w.beat()
+	}
 	if err != nil {
 		w.close()
 		return nil, err
@@ -211,6 +215,19 @@ func (w *watchdog) ready(ctx context.Context, answer chan string) error {
 }
 
 const wordReady = "ready"
+
+// beatPoll is how often the watchdog hears that the switch is not asleep.
+const beatPoll = 50 * time.Millisecond
+
+// beat goes on until the pipe is closed, or nobody reads it any more.
+func (w *watchdog) beat() {
+	for {
+		time.Sleep(beatPoll)
+		if w.tell(word{Word: wordAlive}) != nil {
+			return
+		}
+	}
+}
 
 func (w *watchdog) tell(m word) error {
 	w.mu.Lock()

@@ -26,17 +26,7 @@ func Cutover(ctx context.Context, c Config) error {
 		return err
 	}
 	defer r.close()
-	known, err := r.load(ctx)
-	if err != nil {
-		return err
-	}
-	if !known {
-		if _, err := r.place(ctx); err != nil {
-			return err
-		}
-		return plan.Fail(plan.KindNotReady, "run pgleap sync first", "the target has no journal of run %s", r.Run)
-	}
-	if err := r.errAborting(ctx); err != nil {
+	if err := r.begun(ctx); err != nil {
 		return err
 	}
 	if err := r.errRollingBack(ctx); err != nil {
@@ -87,6 +77,21 @@ func Cutover(ctx context.Context, c Config) error {
 	}
 	r.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf(r.pointThem()+"%s. The old server stays fenced: who writes to it gets SQLSTATE 25006%s. pgleap finalize, when nobody needs it any more", r.Target, back)})
 	return nil
+}
+
+// begun reads a run that a switch can be made of, in whichever direction: it is known, and no abort takes it back.
+func (r *run) begun(ctx context.Context) error {
+	known, err := r.load(ctx)
+	if err != nil {
+		return err
+	}
+	if !known {
+		if _, err := r.place(ctx); err != nil {
+			return err
+		}
+		return plan.Fail(plan.KindNotReady, "run pgleap sync first", "the target has no journal of run %s", r.Run)
+	}
+	return r.errAborting(ctx)
 }
 
 // walkCutover walks the stages from the switch on.
@@ -279,17 +284,14 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		return err
 	}
 	r.switched = result
-	if r.Control.Rehearse {
-		r.forgetWitness(ctx)
-	} else { // it takes writes again: an earlier witness of it has nothing more to say
-		r.turned().forgetWitness(ctx)
-	}
 	if r.Control.Rehearse { // nothing is left of it, and whoever asks what became of the attempt must know
+		r.forgetWitness(ctx)
 		if moving.Armed() {
 			moving.Tell(context.WithoutCancel(ctx), hooks.OnAbort, moving.Undone("it was a rehearsal: everything is given back"))
 		}
 		return r.journal.Record(context.WithoutCancel(ctx), journal.Undone, stage.ID, "", map[string]string{"cause": "it was a rehearsal"})
 	}
+	r.turned().forgetWitness(ctx) // that side takes writes again: an earlier witness of it has nothing more to say
 	if exists(r.Control.PanicFile) {
 		r.emit(plan.Event{Kind: plan.EventNote, Stage: stage.ID, Message: "too late, nothing is undone behind the point of no return: " + r.Control.PanicFile + " is there"})
 	}

@@ -21,17 +21,7 @@ func Rollback(ctx context.Context, c Config) error {
 		return err
 	}
 	defer r.close()
-	known, err := r.load(ctx)
-	if err != nil {
-		return err
-	}
-	if !known {
-		if _, err := r.place(ctx); err != nil {
-			return err
-		}
-		return plan.Fail(plan.KindNotReady, "run pgleap sync first", "the target has no journal of run %s", r.Run)
-	}
-	if err := r.errAborting(ctx); err != nil {
+	if err := r.begun(ctx); err != nil {
 		return err
 	}
 	r.choose(c.Options)

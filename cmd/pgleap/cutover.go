@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -39,22 +40,27 @@ It begins at once, at a time (--at), or at a word from another terminal (--hold,
 
 `+hooksText,
 			"pgleap cutover --confirm shop --max-write-stall 2s\npgleap cutover --confirm shop --rehearse\npgleap cutover --confirm shop --hold      and from another terminal: pgleap cutover --go", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift, exitNotReady, exitNotSwitched, exitPastReturn, exitLocked, exitInterrupted),
-		Action: func(c *cli.Context) error {
-			s, err := newSession(c, true)
-			if err != nil {
-				return err
-			}
-			if s.Control, err = controlConfig(c, time.Now()); err != nil {
-				return s.finish(err)
-			}
-			if c.Bool("go") {
-				return s.finish(pipeline.GiveWord(c.Context, s.Config))
-			}
-			if err := s.confirm(c, s.switchPrompt("fence → drain → sequences", s.switchOptions(c))); err != nil {
-				return s.finish(err)
-			}
-			return s.finish(pipeline.Cutover(c.Context, s.Config))
-		},
+		Action: switchAction("fence → drain → sequences", pipeline.Cutover),
+	}
+}
+
+// switchAction is that of a switch in either direction: steps are what is asked about, act is what is done then.
+func switchAction(steps string, act func(context.Context, pipeline.Config) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		s, err := newSession(c, true)
+		if err != nil {
+			return err
+		}
+		if s.Control, err = controlConfig(c, time.Now()); err != nil {
+			return s.finish(err)
+		}
+		if c.Bool("go") {
+			return s.finish(pipeline.GiveWord(c.Context, s.Config))
+		}
+		if err := s.confirm(c, s.switchPrompt(steps, s.switchOptions(c))); err != nil {
+			return s.finish(err)
+		}
+		return s.finish(act(c.Context, s.Config))
 	}
 }
 

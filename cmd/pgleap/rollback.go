@@ -1,8 +1,6 @@
 package main
 
 import (
-	"time"
-
 	"github.com/urfave/cli/v2"
 
 	"pgleap/internal/pipeline"
@@ -18,21 +16,6 @@ then on the source is the truth again, and the target follows it. Afterwards the
 with no new copy. When writes have waited for --max-write-stall everything is undone and the target is writable again
 (exit 6). Killed at any instruction, the same command repairs it. It waits, is held, stopped, rehearsed and reported as a cutover is.`,
 			"pgleap rollback --confirm shop --max-write-stall 2s", exitOK, exitUnexpected, exitUsage, exitBlocked, exitDrift, exitNotReady, exitNotSwitched, exitPastReturn, exitLocked, exitInterrupted),
-		Action: func(c *cli.Context) error {
-			s, err := newSession(c, true)
-			if err != nil {
-				return err
-			}
-			if s.Control, err = controlConfig(c, time.Now()); err != nil {
-				return s.finish(err)
-			}
-			if c.Bool("go") {
-				return s.finish(pipeline.GiveWord(c.Context, s.Config))
-			}
-			if err := s.confirm(c, s.switchPrompt("fence the NEW server → drain → sequences back to the old one", s.switchOptions(c))); err != nil {
-				return s.finish(err)
-			}
-			return s.finish(pipeline.Rollback(c.Context, s.Config))
-		},
+		Action: switchAction("fence the NEW server → drain → sequences back to the old one", pipeline.Rollback),
 	}
 }

@@ -267,22 +267,33 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	r.definitions = w.Definitions
 	r.reportSwitch(ctx, r.ends(), result, err)
 	if err != nil {
-		kind := plan.KindOf(err)
-		if fenced && kind != plan.KindPastReturn { // whatever it says of itself
-			kind, err = plan.KindPastReturn, plan.Fail(plan.KindPastReturn, r.direction.Words("mend it, then run pgleap cutover again, it goes on from here"), r.direction.Words("the source stays fenced and the target is the truth")+": %s", pg.Message(err))
-		}
-		if kind != plan.KindPastReturn {
-			r.forgetWitness(ctx)
-		}
-		if kind == plan.KindNotSwitched || kind == plan.KindInterrupted || moving.Armed() && !w.Begun() && kind != plan.KindPastReturn {
-			r.recordUndone(err)
-		}
-		if w.Begun() && (kind == plan.KindNotSwitched || kind == plan.KindInterrupted) {
-			r.emit(plan.Event{Kind: plan.EventUndone, Stage: stage.ID, Message: r.direction.Words("the switch is undone, the source is writable again")})
-		}
-		tellHooks(ctx, moving, hooks.AfterRelease, result, err)
-		return err
+		return r.notMade(ctx, w, moving, fenced, result, err)
 	}
+	return r.made(ctx, stage, moving, result)
+}
+
+// notMade writes down and tells what became of a switch that failed. Behind a fence that stood already nothing is undone,
+// whatever the error says of itself.
+func (r *run) notMade(ctx context.Context, w *cutover.Switch, moving *traffic.Traffic, fenced bool, result cutover.Result, err error) error {
+	kind := plan.KindOf(err)
+	if fenced && kind != plan.KindPastReturn {
+		kind, err = plan.KindPastReturn, plan.Fail(plan.KindPastReturn, r.direction.Words("mend it, then run pgleap cutover again, it goes on from here"), r.direction.Words("the source stays fenced and the target is the truth")+": %s", pg.Message(err))
+	}
+	if kind != plan.KindPastReturn {
+		r.forgetWitness(ctx)
+	}
+	if kind == plan.KindNotSwitched || kind == plan.KindInterrupted || moving.Armed() && !w.Begun() && kind != plan.KindPastReturn {
+		r.recordUndone(err)
+	}
+	if w.Begun() && (kind == plan.KindNotSwitched || kind == plan.KindInterrupted) {
+		r.emit(plan.Event{Kind: plan.EventUndone, Stage: w.Stage.ID, Message: r.direction.Words("the switch is undone, the source is writable again")})
+	}
+	tellHooks(ctx, moving, hooks.AfterRelease, result, err)
+	return err
+}
+
+// made writes down and tells that a switch was made, or rehearsed.
+func (r *run) made(ctx context.Context, stage plan.Stage, moving *traffic.Traffic, result cutover.Result) error {
 	r.switched = result
 	if r.Control.Rehearse { // nothing is left of it, and whoever asks what became of the attempt must know
 		r.forgetWitness(ctx)
@@ -299,7 +310,7 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	if r.direction == plan.Backward {
 		kind, hook = journal.Returned, hooks.OnRollback
 	}
-	err = r.journal.Record(context.WithoutCancel(ctx), kind, stage.ID, "", result)
+	err := r.journal.Record(context.WithoutCancel(ctx), kind, stage.ID, "", result)
 	tellHooks(ctx, moving, hook, result, nil)
 	r.stuck = r.errStuck(moving.Through(ctx))
 	return err

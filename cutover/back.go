@@ -19,7 +19,7 @@ func BackSlotSteps(run plan.RunID, d plan.Direction, takesOver pgver.Version) []
 		return []plan.Step{{
 			ID: StepBackAdvance, Title: "create replication slot " + lane.Object() + " on the " + string(on) + ", for the way back", On: on,
 			Why:    "PostgreSQL 10 cannot put a slot forward: it is made when all that was carried over is there",
-			Do:     plan.Action{Call: CallSwitch, SQL: "select pg_create_logical_replication_slot(" + name + ", 'pgoutput')"},
+			Do:     plan.Action{Call: CallSwitch, SQL: "select lsn::text from pg_create_logical_replication_slot(" + name + ", 'pgoutput')"},
 			Undo:   plan.Action{Call: CallSwitch, SQL: dropSlot(lane)},
 			Notice: waiting, ByHand: nothingBack,
 		}}
@@ -36,7 +36,7 @@ func BackSlotSteps(run plan.RunID, d plan.Direction, takesOver pgver.Version) []
 		{
 			ID: StepBackAdvance, Title: "put slot " + lane.Object() + " behind all that was carried over", On: on,
 			Why:    "no row of the switch's own direction comes back: after a synchronous commit the slot is put to the end of what was written",
-			Do:     plan.Action{Call: CallSwitch, SQL: "select pg_logical_emit_message(true, 'pgleap', 'fence');\nselect pg_replication_slot_advance(" + name + ", pg_current_wal_insert_lsn())"},
+			Do:     plan.Action{Call: CallSwitch, SQL: "select pg_logical_emit_message(true, 'pgleap', 'fence');\nselect end_lsn::text from pg_replication_slot_advance(" + name + ", pg_current_wal_insert_lsn())"},
 			Notice: waiting, ByHand: nothingBack,
 		},
 	}

@@ -49,7 +49,8 @@ type Switch struct {
 	Await func(ctx context.Context) error
 	// Quiet is asked last before anybody has to wait: for a moment without long transactions.
 	Quiet func(ctx context.Context) error
-	// Prove tries to write behind the fence, beside the release; it is for the report.
+	// Prove tries to write behind the fence, after the release: beside it, it would take the processors from the clients
+	// that go on. It is for the report.
 	Prove func(ctx context.Context) []Refusal
 	// Rehearse gives everything back where the real switch commits.
 	Rehearse bool
@@ -383,18 +384,16 @@ func (w *Switch) released(ctx context.Context, s *sessions, r Result, sequences 
 	if err := w.openGate(ctx, s); err != nil {
 		return r, w.pastReturn("open the gate of the target", err)
 	}
-	proven := make(chan []Refusal, 1)
-	go func() { proven <- w.Prove(ctx) }()
 	began := time.Now()
 	if err := w.Traffic.Release(ctx); err != nil {
 		return r, w.pastReturn("while letting the clients go on at the target", err)
 	}
 	since(began, &r.ReleaseMS)
 	since(started, &r.StallMS)
-	r.Refusals = <-proven
 	r.Sequences = sequences.Positions()
 	w.Emit(plan.Event{Kind: plan.EventReleased, Stage: w.Stage.ID, Message: w.Direction.Words("the target takes the writes"), Data: r.data()})
 	w.point("released")
+	r.Refusals = w.Prove(ctx)
 	return r, nil
 }
 

@@ -229,7 +229,10 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	defer r.proof.Close()
 	*w = cutover.Switch{
 		Run: r.Run, Direction: r.direction, Subscription: r.lane().Object(), Stage: stage, Budget: r.Options.MaxWriteStall, Jobs: r.Options.Jobs, Connect: loader{r}, Definitions: w.Definitions, Unchanged: r.filenodesUnchanged, Deferred: deferred, Emit: r.emit, Point: r.Point,
-		Tables: len(r.sel.Fenced()), Readers: sequences.Readers(len(r.sel.Sequences)), Traffic: moving, Back: back, Prove: r.prove, Rehearse: r.Control.Rehearse,
+		Tables: len(r.sel.Fenced()), Readers: sequences.Readers(len(r.sel.Sequences)), Traffic: moving, Back: back, Prove: func(ctx context.Context) []cutover.Refusal {
+			r.stuck = r.errStuck(moving.Through(ctx)) // first the clients, then our own work
+			return r.prove(ctx)
+		}, Rehearse: r.Control.Rehearse,
 		Fenced: func(fence, opens cutover.Process) { moving.Fenced(traffic.Process(fence), traffic.Process(opens)) },
 		Await: func(ctx context.Context) error {
 			if err := r.await(ctx); err != nil {
@@ -312,7 +315,6 @@ func (r *run) made(ctx context.Context, stage plan.Stage, moving *traffic.Traffi
 	}
 	err := r.journal.Record(context.WithoutCancel(ctx), kind, stage.ID, "", result)
 	tellHooks(ctx, moving, hook, result, nil)
-	r.stuck = r.errStuck(moving.Through(ctx))
 	return err
 }
 

@@ -20,6 +20,7 @@ func (r *run) prove(ctx context.Context) []cutover.Refusal {
 		return nil
 	}
 	refusals := r.proof.Try(ctx)
+	r.tellProof(refusals)
 	for _, p := range cutover.Passed(refusals) {
 		r.emit(plan.Event{
 			Kind: plan.EventNote, Stage: plan.StageSwitch, Data: map[string]any{"check": "fence-proof", "role": p.Role, "how": p.How, "tried": p.Tried},
@@ -27,6 +28,24 @@ func (r *run) prove(ctx context.Context) []cutover.Refusal {
 		})
 	}
 	return refusals
+}
+
+// tellProof says what was tried.
+func (r *run) tellProof(refusals []cutover.Refusal) {
+	tried, roles := 0, map[string]bool{}
+	for _, f := range refusals {
+		if f.Tried != "" {
+			tried++
+			roles[f.Role] = true
+		}
+	}
+	if tried == 0 {
+		return
+	}
+	r.emit(plan.Event{
+		Kind: plan.EventNote, Stage: plan.StageSwitch, Data: map[string]any{"check": "fence-proof", "refusals": refusals},
+		Message: fmt.Sprintf("tried behind the fence: %s as %s; refused: %d", plan.Plural(tried, "write"), plan.Plural(len(roles), "role"), tried-len(cutover.Passed(refusals))),
+	})
 }
 
 func orPlain(how string) string {

@@ -198,17 +198,16 @@ func (f *following) Prepare(ctx context.Context) error {
 	return f.Advance(ctx)
 }
 
-// Advance puts the slot behind all that is on the side.
+// Advance puts the slot behind all that is on the side, and remembers where it stands then.
 func (f *following) Advance(ctx context.Context) error {
-	for _, sql := range plan.Statements(f.switchStep(cutover.StepBackAdvance).Do.SQL) { // each a transaction of its own
+	statements := plan.Statements(f.switchStep(cutover.StepBackAdvance).Do.SQL) // each a transaction of its own
+	last := len(statements) - 1
+	for _, sql := range statements[:last] {
 		if _, err := f.session.Exec(ctx, sql); err != nil {
 			return err
 		}
 	}
-	if err := f.session.QueryRow(ctx, `select confirmed_flush_lsn::text from pg_replication_slots where slot_name = $1`, f.slot().Object()).Scan(&f.position); err != nil {
-		return fmt.Errorf("look where slot %s stands: %w", f.slot().Object(), err)
-	}
-	return nil
+	return f.session.QueryRow(ctx, statements[last]).Scan(&f.position)
 }
 
 // advanceAgain is called right before writes stop: what the slot has passed by then it need not pass within. It reads from

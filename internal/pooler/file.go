@@ -28,6 +28,7 @@ func (v Values) String() string { return v.Host + ":" + v.Port + "/" + v.DBName 
 type File struct {
 	path   string // of the file itself, not of a symbolic link
 	memory string
+	trial  string // the name of an entry that Try puts there
 }
 
 // OpenFile finds the configuration file, for the run of that name. It is read anew for everything that is done.
@@ -36,7 +37,7 @@ func OpenFile(path, run string) (*File, error) {
 	if err == nil {
 		real, err = filepath.Abs(real)
 	}
-	f := &File{path: real, memory: real + ".pgleap_" + run}
+	f := &File{path: real, memory: real + ".pgleap_" + run, trial: "pgleap_trial_" + run}
 	if err == nil {
 		_, err = f.read()
 	}
@@ -85,8 +86,7 @@ func (f *File) Point(name string, want Values) error {
 // Staged is a new file that waits beside the old one: what takes time is done before clients are made to wait.
 type Staged struct {
 	file      *File
-	name      string
-	want      Values
+	anew      func() (*Staged, error)
 	temporary string      // "" if there is nothing to change
 	before    os.FileInfo // of the file that it was made from
 }
@@ -103,6 +103,20 @@ func (f *File) Stage(name string, want Values) (*Staged, error) {
 }
 
 func (f *File) stage(name string, want Values) (*Staged, error) {
+	return f.stageText(name, func(text string, value span) (string, error) {
+		if has, err := valuesOf(value.of(text)); err == nil && has == want {
+			return text, nil
+		}
+		line, err := pointed(value.of(text), want)
+		if err != nil {
+			return "", f.misread(name, err)
+		}
+		return text[:value.from] + line + text[value.to:], nil
+	})
+}
+
+// stageText writes the new file; edit is told where the entry's value is.
+func (f *File) stageText(name string, edit func(text string, value span) (string, error)) (*Staged, error) {
 	before, err := os.Stat(f.path)
 	if err != nil {
 		return nil, f.failed(err)
@@ -111,16 +125,17 @@ func (f *File) stage(name string, want Values) (*Staged, error) {
 	if err != nil {
 		return nil, f.failed(err)
 	}
-	s := &Staged{file: f, name: name, want: want, before: before}
-	has, value, err := f.find(text, name)
-	if err != nil || has == want {
+	s := &Staged{file: f, anew: func() (*Staged, error) { return f.stageText(name, edit) }, before: before}
+	kept := f.withoutTrial(text)
+	_, value, err := f.find(kept, name)
+	if err != nil {
+		return nil, err
+	}
+	changed, err := edit(kept, value)
+	if err != nil || changed == text {
 		return s, err
 	}
-	line, err := pointed(value.of(text), want)
-	if err != nil {
-		return nil, f.misread(name, err)
-	}
-	s.temporary, err = f.temporary(text[:value.from]+line+text[value.to:], before)
+	s.temporary, err = f.temporary(changed, before)
 	return s, err
 }
 
@@ -138,7 +153,7 @@ func (s *Staged) Install() error {
 			return f.install(s.temporary, f.path)
 		}
 		s.Discard()
-		anew, err := f.stage(s.name, s.want)
+		anew, err := s.anew()
 		if err != nil {
 			return err
 		}

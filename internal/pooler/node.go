@@ -126,9 +126,8 @@ func (n *Node) ReloadTo(ctx context.Context, db string, want Values) error {
 	if err != nil {
 		return err
 	}
-	got := Values{Host: e.Host, Port: e.Port, DBName: e.Database}
-	if want.Host != "" && want.Host != got.Host || want.Port != "" && want.Port != got.Port || want.DBName != "" && want.DBName != got.DBName {
-		return fmt.Errorf("%s: after RELOAD %q still points at %s, not at %s: the reason is in PgBouncer's log, such as a mistake in its file", n, db, got, want)
+	if !e.pointsTo(want) {
+		return n.elsewhere(e, want)
 	}
 	return nil
 }

@@ -99,8 +99,8 @@ func (n *Node) awaitLogins(ctx context.Context, db string) {
 	ctx, cancel := context.WithTimeout(ctx, loginPatience)
 	defer cancel()
 	_ = n.await(ctx, func() (bool, error) {
-		s, err := n.Stats(ctx, db)
-		return s.Logins == 0, err
+		logins, err := n.logins(ctx, db)
+		return logins == 0, err
 	})
 }
 
@@ -143,9 +143,9 @@ func (n *Node) await(ctx context.Context, holds func() (bool, error)) error {
 	}
 }
 
-// hurriedRetry is server_login_retry, in seconds, for the moment after a RESUME: little beside a pause, and not
+// hurryCommand sets server_login_retry, in seconds, for the moment after a RESUME: little beside a pause, and not
 // hundreds of attempts in a second at a server that is down.
-const hurriedRetry = "0.01"
+const hurryCommand = "set server_login_retry = '0.01'"
 
 // Resume lets an entry's clients go on; one that is not paused is no error.
 //
@@ -155,18 +155,22 @@ const hurriedRetry = "0.01"
 func (n *Node) Resume(ctx context.Context, db string) error {
 	n.hurry()
 	resume := "resume " + quoteName(db)
-	answers, err := n.send(ctx, "set server_login_retry = "+quoteValue(hurriedRetry), resume)
+	answers, err := n.send(ctx, hurryCommand, resume)
 	if err != nil {
 		return err
 	}
-	refusal := answers[1].Err // the setting's own counts for less than the clients
+	return n.resumed(ctx, db, answers[1].Err) // the setting's own counts for less than the clients
+}
+
+// resumed takes no for an answer to RESUME only from an entry that is paused.
+func (n *Node) resumed(ctx context.Context, db string, refusal error) error {
 	if refusal == nil {
 		return nil
 	}
 	if e, err := n.Entry(ctx, db); err == nil && !e.Paused {
 		return nil
 	}
-	return n.named(resume, refusal)
+	return n.named("resume "+quoteName(db), refusal)
 }
 
 func (n *Node) hurry() {

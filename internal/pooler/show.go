@@ -23,6 +23,12 @@ type Entry struct {
 // Values returns where the entry points.
 func (e Entry) Values() Values { return Values{Host: e.Host, Port: e.Port, DBName: e.Database} }
 
+// pointsTo tells whether the entry points there; empty values are not compared.
+func (e Entry) pointsTo(want Values) bool {
+	got := e.Values()
+	return (want.Host == "" || want.Host == got.Host) && (want.Port == "" || want.Port == got.Port) && (want.DBName == "" || want.DBName == got.DBName)
+}
+
 // HostPort is host:port, as pg.Address has it.
 func (e Entry) HostPort() string { return e.Host + ":" + e.Port }
 
@@ -36,7 +42,11 @@ func (n *Node) Databases(ctx context.Context) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	var entries []Entry
+	return n.entries(rows), nil
+}
+
+// entries are those of the rows of SHOW DATABASES.
+func (n *Node) entries(rows []map[string]string) (entries []Entry) {
 	for _, row := range rows {
 		e := Entry{
 			Name: row["name"], Host: row["host"], Port: row["port"], Database: row["database"], ForceUser: row["force_user"],
@@ -49,16 +59,20 @@ func (n *Node) Databases(ctx context.Context) ([]Entry, error) {
 			entries = append(entries, e)
 		}
 	}
-	return entries, nil
+	return entries
 }
 
 // Entry returns the entry of that name.
 func (n *Node) Entry(ctx context.Context, db string) (Entry, error) {
-	entries, err := n.Databases(ctx)
+	rows, err := n.command(ctx, "show databases")
 	if err != nil {
 		return Entry{}, err
 	}
-	for _, e := range entries {
+	return n.one(rows, db)
+}
+
+func (n *Node) one(rows []map[string]string, db string) (Entry, error) {
+	for _, e := range n.entries(rows) {
 		if e.Name == db {
 			return e, nil
 		}
@@ -144,7 +158,17 @@ type Stats struct {
 	Waited                time.Duration // all clients' time without a server connection, added up
 	Active, Waiting       int64         // clients now
 	LongestWait           time.Duration // of a client that waits now
-	Logins                int64         // connections to the server that are being made
+}
+
+// logins is how many connections to the server are being made for the entry's clients.
+func (n *Node) logins(ctx context.Context, db string) (count int64, err error) {
+	pools, err := n.command(ctx, "show pools")
+	for _, row := range pools {
+		if row["database"] == db {
+			count += number(row["sv_login"])
+		}
+	}
+	return count, err
 }
 
 // Since returns s with the counters since an earlier look; what is of now stays.
@@ -177,7 +201,6 @@ func (n *Node) Stats(ctx context.Context, db string) (Stats, error) {
 		if row["database"] == db {
 			s.Active += number(row["cl_active"])
 			s.Waiting += number(row["cl_waiting"])
-			s.Logins += number(row["sv_login"])
 			wait := time.Duration(number(row["maxwait"]))*time.Second + time.Duration(number(row["maxwait_us"]))*time.Microsecond
 			s.LongestWait = max(s.LongestWait, wait)
 		}

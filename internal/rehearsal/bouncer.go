@@ -10,7 +10,7 @@ import (
 
 	"pgleap/internal/pg"
 	"pgleap/internal/pgserver"
-	"pgleap/plan"
+	"pgleap/internal/pooler"
 )
 
 // Pooler is what stands between the clients and the servers.
@@ -25,21 +25,20 @@ const (
 // Poolers are the names for the command line.
 var Poolers = []Pooler{PoolerNone, PoolerPgBouncer}
 
-// poolSize is how many connections each role has to a server: what 2 processors are busy with, not one per client.
-const poolSize = "4"
+// poolSize is how many connections each of the four roles has to a server: all of them keep 2 processors busy. More would
+// only be more processes to end at PAUSE and to start at RESUME.
+const poolSize = "2"
 
-// startPooler starts a PgBouncer in front of the source.
+// startPooler starts a PgBouncer in front of the source. It holds what the servers hold of the roles, as auth_query would
+// give it: it logs in with the key that its client proved. With passwords in clear it would derive that key anew for each
+// login, milliseconds of its one processor.
 func (s *Stage) startPooler(ctx context.Context) error {
 	entry, err := s.Source.entry()
 	if err != nil {
 		return err
 	}
-	users := map[string]string{}
-	for role, password := range s.passwords {
-		users[role] = password
-	}
 	s.pooler, err = pgserver.StartPgBouncer(ctx, pgserver.PgBouncerOptions{
-		Databases: map[string]string{s.Database: entry}, Users: users, Settings: map[string]string{"default_pool_size": poolSize},
+		Databases: map[string]string{s.Database: entry}, Users: s.verifiers, Settings: map[string]string{"default_pool_size": poolSize},
 	})
 	return err
 }
@@ -62,9 +61,10 @@ func (s *Stage) throughPooler(role string) (pg.Address, error) {
 	return pg.ParseAddress(s.pooler.URI(s.Database, role, s.passwords[role]))
 }
 
-// bouncer works the pooler by hand, as the floor and the baseline need it.
+// bouncer works the pooler by hand, as the floor and the baseline need it. It pauses with the care of pooler.Node: a
+// login that PAUSE cuts off would fail clients behind RESUME.
 type bouncer struct {
-	console  *pg.Console
+	node     *pooler.Node
 	database string
 	file     string
 }
@@ -74,32 +74,17 @@ func (s *Stage) openBouncer(ctx context.Context) (*bouncer, error) {
 	if err != nil {
 		return nil, err
 	}
-	console, err := pg.OpenConsole(ctx, address, pg.Options{Verb: "rehearsal"})
+	node, err := pooler.Open(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	return &bouncer{console, s.Database, s.pooler.ConfigFile()}, nil
-}
-
-func (b *bouncer) do(ctx context.Context, command string) error {
-	answers, err := b.console.Send(ctx, command)
-	if err == nil {
-		err = answers[0].Err
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", strings.ToLower(command), err)
-	}
-	return nil
+	return &bouncer{node, s.Database, s.pooler.ConfigFile()}, nil
 }
 
 // pause lets what runs come to its end, and keeps the clients waiting.
-func (b *bouncer) pause(ctx context.Context) error {
-	return b.do(ctx, "PAUSE "+plan.QuoteIdent(b.database))
-}
+func (b *bouncer) pause(ctx context.Context) error { return b.node.Pause(ctx, b.database) }
 
-func (b *bouncer) resume(ctx context.Context) error {
-	return b.do(ctx, "RESUME "+plan.QuoteIdent(b.database))
-}
+func (b *bouncer) resume(ctx context.Context) error { return b.node.Resume(ctx, b.database) }
 
 // entryValue is that of the one entry of section [databases].
 var entryValue = regexp.MustCompile(`(?m)host=.*$`)
@@ -118,7 +103,7 @@ func (b *bouncer) point(ctx context.Context, to Server) error {
 	if err := os.WriteFile(b.file, text, 0o600); err != nil { // it stays whose it is
 		return fmt.Errorf("point the pooler: %w", err)
 	}
-	return b.do(ctx, "RELOAD")
+	return b.node.Reload(ctx)
 }
 
-func (b *bouncer) close() { b.console.Close() }
+func (b *bouncer) close() { b.node.Close() }

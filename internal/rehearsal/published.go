@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"pgleap/internal/pg"
 	"pgleap/plan"
 )
 
@@ -16,21 +15,21 @@ const (
 	lagLimit = time.Minute
 )
 
-// byPublished makes the switch as the documentation of the best-known open tool has it: the roles are made to read
-// only, their sessions ended, the lag polled until what was sent is replayed, sequences set from the columns that own
-// them, the subscription dropped, and then the clients let in. It is the baseline: what it loses is its own. The VACUUM
-// ANALYZE of every table that the tool makes before it drops the subscription is left out, in its favour.
+// byPublished makes the switch as the best-known open tool does it: the roles are made to read only, their sessions ended,
+// the lag looked at until all that was sent is replayed, sequences set from the columns that own them, the subscription
+// dropped, and then the clients let in. As published, each statement has a connection of its own. It is the baseline: what
+// it loses is its own. In its favour the VACUUM ANALYZE of every table is left out, which the tool makes before it drops the
+// subscription, and the pooler's console is open beforehand.
 func (w *walk) byPublished(ctx context.Context, t *turn, onEvent func(plan.Event)) error {
-	source, err := w.stage.Source.Open(ctx)
-	if err != nil {
-		return err
+	letIn := func() error { return nil } // without a pooler the clients' endpoint is turned at the event
+	if w.stage.pooler != nil {
+		pooler, err := w.stage.openBouncer(ctx)
+		if err != nil {
+			return err
+		}
+		defer pooler.close()
+		letIn = func() error { return pooler.point(ctx, t.to) }
 	}
-	defer source.Close()
-	target, err := w.stage.Target.Open(ctx)
-	if err != nil {
-		return err
-	}
-	defer target.Close()
 	t.begun = w.load.record.now()
 	begin := time.Now()
 	parts := map[string]float64{}
@@ -39,14 +38,14 @@ func (w *walk) byPublished(ctx context.Context, t *turn, onEvent func(plan.Event
 		name string
 		do   func() error
 	}{
-		{"restrict_ms", func() error { return restrict(ctx, source) }},
-		{"lag_ms", func() error { return awaitNoLag(ctx, source, name) }},
-		{"sequences_ms", func() error { return setFromColumns(ctx, target) }},
+		{"restrict_ms", func() error { return w.restrict(ctx) }},
+		{"lag_ms", func() error { return w.awaitNoLag(ctx, name) }},
+		{"sequences_ms", func() error { _, err := alone(ctx, w.stage.Target, setFromColumns); return err }},
 		{"drop_ms", func() error {
-			_, err := target.Script(ctx, "drop subscription "+plan.QuoteIdent(name))
+			_, err := alone(ctx, w.stage.Target, "drop subscription "+plan.QuoteIdent(name))
 			return err
 		}},
-		{"pooler_ms", func() error { return w.letIn(ctx, t.to) }},
+		{"pooler_ms", letIn},
 	} {
 		start := time.Now()
 		if err := step.do(); err != nil {
@@ -55,7 +54,7 @@ func (w *walk) byPublished(ctx context.Context, t *turn, onEvent func(plan.Event
 		parts[step.name] = milliseconds(time.Since(start))
 	}
 	parts["stall_ms"] = milliseconds(time.Since(begin))
-	rows, err := source.Script(ctx, "select pg_current_wal_insert_lsn()")
+	rows, err := alone(ctx, w.stage.Source, "select pg_current_wal_insert_lsn()")
 	if err != nil {
 		return fmt.Errorf("the published procedure: %w", err)
 	}
@@ -63,29 +62,47 @@ func (w *walk) byPublished(ctx context.Context, t *turn, onEvent func(plan.Event
 	return nil
 }
 
+// alone runs one statement on a connection of its own.
+func alone(ctx context.Context, server Server, sql string) ([][]string, error) {
+	s, err := server.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	return s.Script(ctx, sql)
+}
+
 // restrict makes the applications' roles read only and ends their sessions.
-func restrict(ctx context.Context, source *pg.Session) error {
+func (w *walk) restrict(ctx context.Context) error {
 	var sql, names []string
 	for _, role := range writerRoles {
 		sql = append(sql, fmt.Sprintf("alter role %s set default_transaction_read_only = on", plan.QuoteIdent(role)))
 		names = append(names, plan.QuoteLiteral(role))
 	}
-	if _, err := source.Script(ctx, strings.Join(sql, "; ")); err != nil {
+	if _, err := alone(ctx, w.stage.Source, strings.Join(sql, "; ")); err != nil {
 		return err
 	}
-	_, err := source.Script(ctx, "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and usename in ("+strings.Join(names, ", ")+")")
+	_, err := alone(ctx, w.stage.Source, "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and usename in ("+strings.Join(names, ", ")+")")
 	return err
 }
 
-// awaitNoLag waits until the subscription has replayed all that was sent to it. As published, it first waits and then looks.
-func awaitNoLag(ctx context.Context, source *pg.Session, slot string) error {
+// awaitNoLag waits until the subscription has replayed all that was sent to it. As published, it first waits, then sees
+// that every table is replicated, and then looks.
+func (w *walk) awaitNoLag(ctx context.Context, slot string) error {
 	ctx, cancel := context.WithTimeout(ctx, lagLimit)
 	defer cancel()
 	for {
 		if !pause(ctx, lagPoll) {
 			return ctx.Err()
 		}
-		rows, err := source.Script(ctx, `select 1 from pg_stat_replication r join pg_replication_slots s on s.active_pid = r.pid
+		copying, err := alone(ctx, w.stage.Target, "select 1 from pg_subscription s join pg_subscription_rel r on r.srsubid = s.oid where r.srsubstate <> 'r' and s.subname = "+plan.QuoteLiteral(slot))
+		if err != nil {
+			return err
+		}
+		if len(copying) > 0 {
+			continue
+		}
+		rows, err := alone(ctx, w.stage.Source, `select 1 from pg_stat_replication r join pg_replication_slots s on s.active_pid = r.pid
 			where r.sent_lsn = r.replay_lsn and s.slot_name = `+plan.QuoteLiteral(slot))
 		if err != nil || len(rows) > 0 {
 			return err
@@ -94,31 +111,10 @@ func awaitNoLag(ctx context.Context, source *pg.Session, slot string) error {
 }
 
 // setFromColumns sets each sequence that a column owns to the column's largest value.
-func setFromColumns(ctx context.Context, target *pg.Session) error {
-	rows, err := target.Script(ctx, `select quote_literal(quote_ident(n.nspname) || '.' || quote_ident(s.relname)), t.oid::regclass, quote_ident(a.attname)
+const setFromColumns = `do $$ declare seq record; begin
+	for seq in select quote_ident(n.nspname) || '.' || quote_ident(s.relname) as name, t.oid::regclass as owner, quote_ident(a.attname) as of
 		from pg_depend d join pg_class s on s.oid = d.objid and s.relkind = 'S' join pg_namespace n on n.oid = s.relnamespace
 		join pg_class t on t.oid = d.refobjid join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
-		where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i') and n.nspname !~ '^pg_|^pgleap'`)
-	if err != nil {
-		return err
-	}
-	for _, r := range rows {
-		if _, err := target.Script(ctx, fmt.Sprintf("select setval(%s, max(%s)) from %s having max(%s) > 0", r[0], r[2], r[1], r[2])); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// letIn makes the pooler lead to the server.
-func (w *walk) letIn(ctx context.Context, to Server) error {
-	if w.stage.pooler == nil {
-		return nil // the clients' endpoint is turned at the event
-	}
-	p, err := w.stage.openBouncer(ctx)
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	return p.point(ctx, to)
-}
+		where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i') and n.nspname !~ '^pg_|^pgleap' loop
+		execute format('select setval(%L, max(%s)) from %s having max(%2$s) > 0', seq.name, seq.of, seq.owner);
+	end loop; end $$`

@@ -45,11 +45,11 @@ func (s *Stage) createRoles(ctx context.Context) error {
 
 func (s *Stage) createRole(ctx context.Context, role string, servers ...Server) error {
 	password := rand.Text()
-	s.passwords[role] = password
 	verifier, err := scramVerifier(password)
 	if err != nil {
 		return err
 	}
+	s.passwords[role], s.verifiers[role] = password, verifier
 	for _, server := range servers {
 		err := server.admin(ctx, func(a *pg.Session) error {
 			verb := "create" // on given servers an earlier rehearsal may have made it

@@ -23,6 +23,7 @@ type Stage struct {
 
 	config    Config
 	passwords map[string]string   // of the clients' roles
+	verifiers map[string]string   // what the servers, and the pooler, hold of them
 	pooler    *pgserver.PgBouncer // nil: clients go straight to the servers
 	tool      *tool
 }
@@ -76,7 +77,7 @@ func (s *Stage) as(server Server, role string) (pg.Address, error) {
 // newStage starts the servers, or takes the given ones, and fills the source. On an error what was started
 // is stopped.
 func newStage(ctx context.Context, c Config) (*Stage, error) {
-	s := &Stage{config: c, passwords: map[string]string{}, Run: runName(c.Scenario)}
+	s := &Stage{config: c, passwords: map[string]string{}, verifiers: map[string]string{}, Run: runName(c.Scenario)}
 	if err := s.servers(ctx); err != nil {
 		return nil, errors.Join(err, s.close(ctx))
 	}

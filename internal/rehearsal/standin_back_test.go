@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"pgleap/internal/pg"
+	"pgleap/internal/pooler"
 	"pgleap/plan"
 )
 
@@ -55,7 +56,12 @@ func standinTurn(ctx context.Context, from, to pg.Address, direction string, has
 		return err
 	}
 	if has("cuts-clients") {
-		if err := p.do(ctx, "KILL "+plan.QuoteIdent(p.database)); err != nil {
+		console, err := pg.OpenConsole(ctx, p.node.Address(), pg.Options{Verb: "rehearsal"})
+		if err != nil {
+			return err
+		}
+		defer console.Close()
+		if _, err := console.Send(ctx, "KILL "+plan.QuoteIdent(p.database)); err != nil {
 			return err
 		}
 	}
@@ -85,13 +91,13 @@ func standinBouncer(ctx context.Context, a pg.Address) (*bouncer, error) {
 	if err != nil {
 		return nil, err
 	}
-	console, err := pg.OpenConsole(ctx, address, pg.Options{Verb: "standin"})
+	node, err := pooler.Open(ctx, address)
 	if err != nil {
 		return nil, err
 	}
 	for i, arg := range os.Args {
 		if arg == "--pgbouncer-config" {
-			return &bouncer{console, a.Database(), os.Args[i+1]}, nil
+			return &bouncer{node, a.Database(), os.Args[i+1]}, nil
 		}
 	}
 	return nil, fmt.Errorf("no --pgbouncer-config in %q", os.Args)

@@ -100,8 +100,9 @@ func pauseErrors(err error) []*pooler.PauseError {
 	return nil
 }
 
-// Move points those that are held at the side that takes over, and believes it when every pooler says so. Where
-// there is no pooler the clients cannot be held, and nothing is moved before the release.
+// Move makes ready to point those that are held at the side that takes over: the file is put in its place, which the
+// pooler reads at the release, or the hook is called, and believed when the pooler says so. Where there is no pooler the
+// clients cannot be held, and nothing is moved before the release.
 func (t *Traffic) Move(ctx context.Context) error {
 	if !t.Pooled() {
 		return nil
@@ -120,7 +121,7 @@ func (t *Traffic) tell(said string) {
 	}
 }
 
-// turn points every pooler at a side: file or hook, then RELOAD.
+// turn points every pooler at a side: by its file, or by the hook, whose work is looked at. A file is read at the release.
 func (t *Traffic) turn(ctx context.Context, side plan.Side, hook bool) error {
 	if err := t.each(func(n *node) error { return n.install(side) }); err != nil {
 		return err
@@ -130,7 +131,12 @@ func (t *Traffic) turn(ctx context.Context, side plan.Side, hook bool) error {
 			return err
 		}
 	}
-	return t.each(func(n *node) error { return n.ReloadTo(ctx, n.entry.Name, n.at[side]) })
+	return t.each(func(n *node) error {
+		if n.file != nil {
+			return nil
+		}
+		return n.ReloadTo(ctx, n.entry.Name, n.at[side])
+	})
 }
 
 // reroute calls the hook. The watchdog is told first: a hook that was begun has to be called again to take it back.
@@ -170,11 +176,13 @@ const (
 )
 
 // Release lets the clients go on at the side that takes over. Without a pooler it is here that the hook moves them.
-func (t *Traffic) Release(ctx context.Context) error {
+func (t *Traffic) Release(ctx context.Context) error { return t.release(ctx, false) }
+
+func (t *Traffic) release(ctx context.Context, looking bool) error {
 	if !t.Pooled() {
 		return t.Hooks.Run(ctx, hooks.Reroute, t.call(t.toward()), t.Redact)
 	}
-	if err := t.resume(ctx); err != nil {
+	if err := t.resume(ctx, looking); err != nil {
 		return err
 	}
 	t.done()
@@ -182,13 +190,14 @@ func (t *Traffic) Release(ctx context.Context) error {
 	return nil
 }
 
-// resume lets the clients go on where every pooler points now.
-func (t *Traffic) resume(ctx context.Context) error {
+// resume lets the clients go on at the side that takes over. Looking, and from the second attempt on, it looks where a
+// pooler points before any of its clients goes there.
+func (t *Traffic) resume(ctx context.Context, looking bool) error {
 	limited, cancel := context.WithTimeout(ctx, resumePatience)
 	defer cancel()
 	return t.each(func(n *node) error {
-		for {
-			err := n.Resume(limited, n.entry.Name)
+		for look := looking; ; look = true {
+			err := t.goOn(limited, n, look)
 			if err == nil {
 				return nil
 			}
@@ -199,6 +208,18 @@ func (t *Traffic) resume(ctx context.Context) error {
 			}
 		}
 	})
+}
+
+func (t *Traffic) goOn(ctx context.Context, n *node, look bool) error {
+	if n.file != nil && !look {
+		return n.ResumeTo(ctx, n.entry.Name, n.at[t.toward()])
+	}
+	if n.file != nil {
+		if err := n.ReloadTo(ctx, n.entry.Name, n.at[t.toward()]); err != nil {
+			return err
+		}
+	}
+	return n.Resume(ctx, n.entry.Name)
 }
 
 // backPatience bounds Back: a hook has a deadline of its own.

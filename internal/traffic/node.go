@@ -110,8 +110,9 @@ func (n *node) pointsAt(ctx context.Context, want pooler.Values) (bool, error) {
 	return err == nil && points(e.Values(), want), err
 }
 
-// stage makes the new file beside the old one: writing it takes longer than putting it in its place.
-func (n *node) stage(side plan.Side) (err error) {
+// stage makes the new file beside the old one, once PgBouncer has proved that it will take it: writing it takes longer
+// than putting it in its place.
+func (n *node) stage(ctx context.Context, side plan.Side) (err error) {
 	if n.file == nil {
 		return nil
 	}
@@ -122,6 +123,9 @@ func (n *node) stage(side plan.Side) (err error) {
 			return err
 		}
 		want = was
+	}
+	if err := n.Try(ctx, n.file, n.entry.Name, want); err != nil {
+		return err
 	}
 	n.staged, err = n.file.Stage(n.entry.Name, want)
 	return err

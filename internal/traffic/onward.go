@@ -32,12 +32,12 @@ func (t *Traffic) Onward(ctx context.Context, rest Rest, opens Process) error {
 		return err
 	}
 	t.point("watchdog.opened")
-	if t.Pooled() { // else the hook is called by Release
+	if t.Pooled() { // else the hook is called by release
 		if err := t.turn(ctx, t.toward(), t.Hooks.Has(hooks.Reroute)); err != nil {
 			return err
 		}
 	}
-	return t.Release(ctx)
+	return t.release(ctx, true)
 }
 
 // openGate lifts the fence that an earlier way back may have left there.

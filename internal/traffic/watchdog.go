@@ -137,8 +137,10 @@ func (t *Traffic) Arm(ctx context.Context, rest Rest) error {
 			return err
 		}
 	}
-	if err := t.each(func(n *node) error { return n.stage(t.toward()) }); err != nil {
-		return err
+	for _, n := range t.nodes { // one after the other: they may share a file
+		if err := n.stage(ctx, t.toward()); err != nil {
+			return err
+		}
 	}
 	if t.dog, err = t.startWatchdog(ctx, rest); err != nil {
 		return fmt.Errorf("start the watchdog: %w", err)

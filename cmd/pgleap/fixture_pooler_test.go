@@ -72,8 +72,8 @@ func TestFixturePooler(t *testing.T) {
 		if err := os.WriteFile(copied, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		p.switchOver(nil, p.cutoverArgs([]string{"--pgbouncer-config", p.nodes[0].ConfigFile(), "--pgbouncer-config", copied})...).wait().exits(exitNotSwitched).
-			says(fmt.Sprintf("pooler: PgBouncer 127.0.0.1:%d says that it reads %s", n.Port(), n.ConfigFile()), "still points at")
+		p.switchOver(nil, p.cutoverArgs([]string{"--pgbouncer-config", p.nodes[0].ConfigFile(), "--pgbouncer-config", copied})...).wait().exits(exitNotReady).
+			says(fmt.Sprintf("pooler: PgBouncer 127.0.0.1:%d says that it reads %s", n.Port(), n.ConfigFile()), "does not take what is written to "+copied, "--pgbouncer-config", "no write was stopped")
 		refused(t, []string{"--pgbouncer-config", p.nodes[0].ConfigFile(), "--pgbouncer-config", edited},
 			fmt.Sprintf("points at 127.0.0.1:%d/%s, and its file says something else: %s: 10.9.8.7:5432/%[2]s", s.source.Port, p.name, edited), "--pgbouncer-config")
 	})

@@ -175,7 +175,7 @@ func TestTrafficFails(t *testing.T) {
 		blocker.run("begin; lock table pgleap.marker in exclusive mode")
 		began := time.Now()
 		goOn(t, run)
-		await(t, "the clients to be moved", func() bool { _, ports := p.entries(); return ports[0] == fmt.Sprint(s.target.Port) })
+		await(t, "the files to be changed", func() bool { return p.filesPointAt(s.target) })
 		p.undone(load, run.interrupt().exits(exitInterrupted), began)
 		blocker.run("rollback")
 		p.finishes(load, p.byFile())
@@ -219,6 +219,27 @@ func TestTrafficPastReturn(t *testing.T) {
 		p.finishes(load, p.byFile())
 	})
 
+	t.Run("a file that the pooler does not take any more", func(t *testing.T) {
+		p := pooledUpgrade(t, s, 1)
+		run := p.switchOver([]string{stopAt + "=switch.before-commit"}, p.cutoverArgs(p.byFile())...)
+		awaitStopped(t, run)
+		file := p.nodes[0].ConfigFile()
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rewrite(t, file, strings.Replace(string(text), "[databases]\n", "[databases]\nbad = nothing\n", 1))
+		goOn(t, run)
+		run.wait().exits(exitPastReturn).says("still points at", "the source stays fenced and the target is the truth", "run pgleap cutover again")
+		if paused, ports := p.entries(); paused != 1 || ports[0] != fmt.Sprint(s.source.Port) {
+			t.Errorf("%d poolers are paused, they point at %s", paused, ports)
+		}
+		rewrite(t, file, string(text))
+		await(t, "the watchdog to let the clients go on", func() bool { return p.watchdogs() == 0 })
+		p.mustBeAt(s.target)
+		p.switchOver(nil, p.cutoverArgs(p.byFile())...).wait().exits(exitOK)
+	})
+
 	t.Run("clients that do not get through", func(t *testing.T) {
 		p := pooledUpgrade(t, s, 1)
 		load := p.startLoad()
@@ -244,6 +265,14 @@ func TestTrafficPastReturn(t *testing.T) {
 			t.Errorf("the hook was called with %q, %v", text, err)
 		}
 	})
+}
+
+// rewrite keeps the file's owner.
+func rewrite(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestHooks: who is called when, and with what.

@@ -253,13 +253,22 @@ func (p *pooled) mustBeAt(side *pgserver.Server) {
 			p.t.Errorf("pooler %d points at port %s, not at %s", i, port, want)
 		}
 	}
+	if !p.filesPointAt(side) {
+		p.t.Errorf("not every pooler's file points at %d", side.Port)
+	}
+}
+
+// filesPointAt tells what the poolers' files say, whether or not they have read them.
+func (p *pooled) filesPointAt(side *pgserver.Server) bool {
+	p.t.Helper()
 	for _, n := range p.nodes {
 		text, err := os.ReadFile(n.ConfigFile())
 		if err != nil {
 			p.t.Fatal(err)
 		}
 		if !strings.Contains(string(text), fmt.Sprintf("port=%d dbname=%s", side.Port, p.name)) && !strings.Contains(string(text), fmt.Sprintf("port='%d'", side.Port)) {
-			p.t.Errorf("the file does not point at %d:\n%s", side.Port, text)
+			return false
 		}
 	}
+	return true
 }

@@ -2,6 +2,7 @@ package pooler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -36,7 +37,7 @@ func TestSwitchUnderLoad(t *testing.T) {
 		nodes, files, targets = append(nodes, n), append(files, f), append(targets, Target{n, "shop"})
 		load.clients(address(t, p.URI("shop", s.Superuser, s.Password)))
 	}
-	for i := range 10 {
+	for i := range 30 {
 		want := Values{Host: "127.0.0.1", Port: fmt.Sprint(s.Port), DBName: []string{"shop_new", "shop_old"}[i%2]}
 		load.progress()
 		staged := make([]*Staged, len(files))
@@ -48,9 +49,8 @@ func TestSwitchUnderLoad(t *testing.T) {
 		must(t, PauseAll(within(t, patience), targets))
 		for j := range nodes {
 			must(t, staged[j].Install())
-			must(t, nodes[j].ReloadTo(t.Context(), "shop", want))
 		}
-		must(t, ResumeAll(t.Context(), targets))
+		must(t, errors.Join(each(targets, func(x Target) error { return x.Node.ResumeTo(t.Context(), "shop", want) })...))
 		load.expect(want.DBName)
 	}
 	load.stop()

@@ -50,7 +50,7 @@ func (n *Node) showsTrial(ctx context.Context, f *File, want Values) error {
 			return nil
 		}
 	}
-	return plan.Fail(plan.KindBlocked, "name the file that it reads with --pgbouncer-config (on its admin console: show config, conffile), or mend the mistake in it that PgBouncer's log tells of; or let a hook do the change: --on-reroute",
+	return plan.Fail(plan.KindNotReady, "name the file that it reads with --pgbouncer-config (on its admin console: show config, conffile), or mend the mistake in it that PgBouncer's log tells of; or let a hook do the change: --on-reroute",
 		"%s does not take what is written to %s: an entry that stood there for a moment did not show after RELOAD", n, f.path)
 }
 
@@ -87,7 +87,10 @@ func (f *File) withoutTrial(text string) string {
 		}
 		from := strings.LastIndexByte(text[:i.value.from], '\n') + 1
 		to := i.value.to + leading(text[i.value.to:], func(c byte) bool { return c != '\n' })
-		return text[:from] + strings.TrimPrefix(text[to:], "\n")
+		if to == len(text) { // it was put behind a line without an end
+			return strings.TrimSuffix(text[:from], "\n")
+		}
+		return text[:from] + text[to+1:]
 	}
 	return text
 }

@@ -125,7 +125,7 @@ func (n *node) stage(ctx context.Context, side plan.Side) (err error) {
 		want = was
 	}
 	if err := n.Try(ctx, n.file, n.entry.Name, want); err != nil {
-		return err
+		return fmt.Errorf("the switch was not begun, no write was stopped: %w", err)
 	}
 	n.staged, err = n.file.Stage(n.entry.Name, want)
 	return err

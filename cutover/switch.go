@@ -49,6 +49,8 @@ type Switch struct {
 	Await func(ctx context.Context) error
 	// Quiet is asked last before anybody has to wait: for a moment without long transactions.
 	Quiet func(ctx context.Context) error
+	// Released records the release, and tells who wants to know, before anything else is done; may be nil.
+	Released func(ctx context.Context, r Result) error
 	// Prove tries to write behind the fence, after the release: beside it, it would take the processors from the clients
 	// that go on. It is for the report.
 	Prove func(ctx context.Context) []Refusal
@@ -72,7 +74,8 @@ func (w *Switch) Begun() bool { return w.begun }
 type Traffic interface {
 	// Hold makes the clients wait; all of them, or none and an error.
 	Hold(ctx context.Context) error
-	// Move points those that are held at the target. None goes through yet. It runs beside the drain.
+	// Move does what takes time of pointing those that are held at the target. None goes through yet. It runs beside the
+	// drain.
 	Move(ctx context.Context) error
 	// Release lets the clients go on at the target. The point of no return is passed: it can be called again.
 	Release(ctx context.Context) error
@@ -393,6 +396,11 @@ func (w *Switch) released(ctx context.Context, s *sessions, r Result, sequences 
 	r.Sequences = sequences.Positions()
 	w.Emit(plan.Event{Kind: plan.EventReleased, Stage: w.Stage.ID, Message: w.Direction.Words("the target takes the writes"), Data: r.data()})
 	w.point("released")
+	if w.Released != nil {
+		if err := w.Released(ctx, r); err != nil {
+			return r, w.pastReturn("record the release", err)
+		}
+	}
 	r.Refusals = w.Prove(ctx)
 	return r, nil
 }

@@ -88,7 +88,7 @@ func (p Pooler) findings() []Finding {
 	}
 	if p.Reads != "" {
 		out = append(out, Finding{
-			Severity: Warning, Problem: fmt.Sprintf("PgBouncer %s says that it reads %s, which is here, and is not the file that --pgbouncer-config names\nwhat is changed in a copy does not move its clients: the switch would be undone", OneLine(p.Node), OneLine(p.Reads)),
+			Severity: Warning, Problem: fmt.Sprintf("PgBouncer %s says that it reads %s, which is here, and is not the file that --pgbouncer-config names\nwhat is changed in a copy does not move its clients: the switch would not be begun", OneLine(p.Node), OneLine(p.Reads)),
 			Fix: "name that file with --pgbouncer-config, unless this PgBouncer runs on another machine",
 		})
 	}

@@ -92,7 +92,7 @@ func TestTrafficFails(t *testing.T) {
 		if err := os.Rename(file+".away", file); err != nil {
 			t.Fatal(err)
 		}
-		o.exits(exitNotSwitched).says("PgBouncer's configuration "+file, "the source is writable again", "its file could not be put back")
+		o.exits(exitNotSwitched).says("PgBouncer's configuration "+file, "the source is writable again", "could not be put back")
 		load.served()
 		p.repair(exitOK, p.byFile()) // makes up for it
 		p.undone(load, o, began)
@@ -175,9 +175,30 @@ func TestTrafficFails(t *testing.T) {
 		blocker.run("begin; lock table pgleap.marker in exclusive mode")
 		began := time.Now()
 		goOn(t, run)
-		await(t, "the files to be changed", func() bool { return p.filesPointAt(s.target) })
+		await(t, "the clients to be held", func() bool { paused, _ := p.entries(); return paused == 1 })
 		p.undone(load, run.interrupt().exits(exitInterrupted), began)
 		blocker.run("rollback")
+		p.finishes(load, p.byFile())
+	})
+
+	t.Run("a file that is gone", func(t *testing.T) {
+		p := pooledUpgrade(t, s, 1)
+		load := p.startLoad()
+		run := p.switchOver([]string{stopAt + "=switch.before-commit"}, p.cutoverArgs(p.byFile())...)
+		awaitStopped(t, run)
+		file := p.nodes[0].ConfigFile()
+		if err := os.Rename(file, file+".away"); err != nil {
+			t.Fatal(err)
+		}
+		connect(t, s.source.URI("postgres")).run(fmt.Sprintf("select pg_terminate_backend(pid) from pg_stat_activity where datname = '%s' and application_name like 'pgleap/%%' and state = 'idle in transaction'", p.name))
+		goOn(t, run)
+		load.served() // at once, whatever becomes of the file
+		run.wait().exits(exitNotSwitched).says("the clients go on, but the file of PgBouncer", "could not be put back", "no such file or directory")
+		if err := os.Rename(file+".away", file); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "the watchdog to be done", func() bool { return p.watchdogs() == 0 })
+		p.mustBeAt(s.source)
 		p.finishes(load, p.byFile())
 	})
 

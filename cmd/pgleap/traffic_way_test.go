@@ -44,8 +44,8 @@ func TestTrafficBothWays(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if paused, ports := p.entries(); paused != 2 || ports[0] != r.From.Port() || !p.filesPointAt(s.source) {
-			t.Fatalf("%d poolers are paused, and point at %s; their files at the side that takes over: %t", paused, ports, p.filesPointAt(s.source))
+		if paused, ports := p.entries(); paused != 2 || ports[0] != r.From.Port() || !p.filesPointAt(s.target) {
+			t.Fatalf("%d poolers are paused, and point at %s; their files at the side that is left: %t", paused, ports, p.filesPointAt(s.target))
 		}
 		return r
 	}

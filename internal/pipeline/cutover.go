@@ -229,10 +229,17 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	defer r.proof.Close()
 	*w = cutover.Switch{
 		Run: r.Run, Direction: r.direction, Subscription: r.lane().Object(), Stage: stage, Budget: r.Options.MaxWriteStall, Jobs: r.Options.Jobs, Connect: loader{r}, Definitions: w.Definitions, Unchanged: r.filenodesUnchanged, Deferred: deferred, Emit: r.emit, Point: r.Point,
-		Tables: len(r.sel.Fenced()), Readers: sequences.Readers(len(r.sel.Sequences)), Traffic: moving, Back: back, Prove: func(ctx context.Context) []cutover.Refusal {
+		Tables: len(r.sel.Fenced()), Readers: sequences.Readers(len(r.sel.Sequences)), Traffic: moving, Back: back, Rehearse: r.Control.Rehearse,
+		Released: func(ctx context.Context, result cutover.Result) error {
+			if f, ok := back.(*following); ok {
+				result.BackLSN = f.position
+			}
+			return r.recordReleased(ctx, stage, moving, result)
+		},
+		Prove: func(ctx context.Context) []cutover.Refusal {
 			r.stuck = r.errStuck(moving.Through(ctx)) // first the clients, then our own work
 			return r.prove(ctx)
-		}, Rehearse: r.Control.Rehearse,
+		},
 		Fenced: func(fence, opens cutover.Process) { moving.Fenced(traffic.Process(fence), traffic.Process(opens)) },
 		Await: func(ctx context.Context) error {
 			if err := r.await(ctx); err != nil {
@@ -309,11 +316,16 @@ func (r *run) made(ctx context.Context, stage plan.Stage, moving *traffic.Traffi
 	if exists(r.Control.PanicFile) {
 		r.emit(plan.Event{Kind: plan.EventNote, Stage: stage.ID, Message: "too late, nothing is undone behind the point of no return: " + r.Control.PanicFile + " is there"})
 	}
+	return nil
+}
+
+// recordReleased writes the release down, and calls the hook.
+func (r *run) recordReleased(ctx context.Context, stage plan.Stage, moving *traffic.Traffic, result cutover.Result) error {
 	kind, hook := journal.Released, hooks.AfterRelease
 	if r.direction == plan.Backward {
 		kind, hook = journal.Returned, hooks.OnRollback
 	}
-	err := r.journal.Record(context.WithoutCancel(ctx), kind, stage.ID, "", result)
+	err := r.journal.Record(ctx, kind, stage.ID, "", result)
 	tellHooks(ctx, moving, hook, result, nil)
 	return err
 }

@@ -20,6 +20,12 @@ type Values struct {
 	DBName string `json:"dbname"`
 }
 
+// Filled are the values that PgBouncer takes for an entry of that name: "" of a file is a default. The host's is a Unix
+// socket, which PgBouncer shows as "", too.
+func (v Values) Filled(name string) Values {
+	return Values{Host: v.Host, Port: cmp.Or(v.Port, "5432"), DBName: cmp.Or(v.DBName, name)}
+}
+
 // String is such as 10.0.0.5:5432/shop.
 func (v Values) String() string { return v.Host + ":" + v.Port + "/" + v.DBName }
 
@@ -28,7 +34,7 @@ func (v Values) String() string { return v.Host + ":" + v.Port + "/" + v.DBName 
 type File struct {
 	path   string // of the file itself, not of a symbolic link
 	memory string
-	trial  string // the name of an entry that Try puts there
+	run    string
 }
 
 // OpenFile finds the configuration file, for the run of that name. It is read anew for everything that is done.
@@ -37,7 +43,7 @@ func OpenFile(path, run string) (*File, error) {
 	if err == nil {
 		real, err = filepath.Abs(real)
 	}
-	f := &File{path: real, memory: real + ".pgleap_" + run, trial: "pgleap_trial_" + run}
+	f := &File{path: real, memory: real + ".pgleap_" + run, run: run}
 	if err == nil {
 		_, err = f.read()
 	}
@@ -80,8 +86,14 @@ func (f *File) Point(name string, want Values) error {
 	if err != nil {
 		return err
 	}
-	return s.Install()
+	return cmp.Or(s.Install(), f.Sync())
 }
+
+// Replace is Point without a memory of what the entry says now.
+func (f *File) Replace(name string, want Values) error { return f.replace(name, want) }
+
+// StageBack is Stage without a memory of what the entry says now, which is no way back.
+func (f *File) StageBack(name string, want Values) (*Staged, error) { return f.stage(name, want) }
 
 // Staged is a new file that waits beside the old one: what takes time is done before clients are made to wait.
 type Staged struct {
@@ -126,7 +138,7 @@ func (f *File) stageText(name string, edit func(text string, value span) (string
 		return nil, f.failed(err)
 	}
 	s := &Staged{file: f, anew: func() (*Staged, error) { return f.stageText(name, edit) }, before: before}
-	kept := f.withoutTrial(text)
+	kept := cutTrials(text)
 	_, value, err := f.find(kept, name)
 	if err != nil {
 		return nil, err
@@ -142,7 +154,7 @@ func (f *File) stageText(name string, edit func(text string, value span) (string
 // attempts bounds how often Install starts anew because somebody else writes.
 const attempts = 5
 
-// Install puts the new file in the old one's place. If that one has been changed since, the change is made anew.
+// Install puts the new file in the old one's place; see Sync. If that one has been changed since, the change is made anew.
 func (s *Staged) Install() error {
 	f := s.file
 	for range attempts {
@@ -150,7 +162,11 @@ func (s *Staged) Install() error {
 			if s.temporary == "" {
 				return nil
 			}
-			return f.install(s.temporary, f.path)
+			if err := os.Rename(s.temporary, f.path); err != nil {
+				_ = os.Remove(s.temporary)
+				return f.failed(err)
+			}
+			return nil
 		}
 		s.Discard()
 		anew, err := s.anew()
@@ -161,6 +177,20 @@ func (s *Staged) Install() error {
 	}
 	s.Discard()
 	return plan.Fail(plan.KindBlocked, "see who writes it, and run the same command again", "%s changes all the time", f.path)
+}
+
+// Ready tells whether Install has nothing left to do but to put the file in its place; what was changed since is made anew.
+func (s *Staged) Ready() (*Staged, error) {
+	if now, err := os.Stat(s.file.path); err == nil && same(s.before, now) {
+		if s.temporary == "" {
+			return s, nil
+		}
+		if _, err = os.Stat(s.temporary); err == nil {
+			return s, nil
+		}
+	}
+	s.Discard()
+	return s.anew()
 }
 
 // Discard removes the new file. What the run remembers stays; see Forget.
@@ -198,7 +228,7 @@ func (f *File) replace(name string, want Values) error {
 	if err != nil {
 		return err
 	}
-	return s.Install()
+	return cmp.Or(s.Install(), f.Sync())
 }
 
 // temporary writes a text into a new file with the mode and the owner of the one that it shall replace.
@@ -217,9 +247,21 @@ func (f *File) temporary(text string, like os.FileInfo) (string, error) {
 	return path, nil
 }
 
+// temporaries is the pattern of the names of temporary files.
+func (f *File) temporaries() string { return ".pgleap-" + f.run + "-" + filepath.Base(f.path) + "-*" }
+
+// Sweep takes away what an attempt that was killed has left: temporary files, and the entry of a trial.
+func (f *File) Sweep(name string) error {
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(f.path), f.temporaries()))
+	for _, path := range left {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return errors.Join(err, f.withoutTrials(name))
+}
+
 // write makes a temporary file in the folder, of mode 0600.
 func (f *File) write(text string) (string, error) {
-	t, err := os.CreateTemp(filepath.Dir(f.path), ".pgleap-*")
+	t, err := os.CreateTemp(filepath.Dir(f.path), f.temporaries())
 	if err != nil {
 		return "", f.failed(err)
 	}
@@ -242,10 +284,11 @@ func (f *File) install(temporary, path string) error {
 		_ = os.Remove(temporary)
 		return f.failed(err)
 	}
-	return f.syncFolder()
+	return f.Sync()
 }
 
-func (f *File) syncFolder() error {
+// Sync makes sure that the file which was put in its place is there after a power failure, too.
+func (f *File) Sync() error {
 	folder, err := os.Open(filepath.Dir(f.path))
 	if err != nil {
 		return f.failed(err)

@@ -70,7 +70,7 @@ func (f *File) keep(all map[string]Values) error {
 		if err := os.Remove(f.memory); err != nil {
 			return f.failed(err)
 		}
-		return f.syncFolder()
+		return f.Sync()
 	}
 	text, err := json.Marshal(all)
 	if err != nil {

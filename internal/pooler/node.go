@@ -109,25 +109,22 @@ func (n *Node) MayPause(ctx context.Context) error {
 	return nil
 }
 
-// Reload makes PgBouncer read its configuration file. The answer is the same whatever it finds there: a file with a
-// mistake counts as far as the mistake, and only PgBouncer's log says so. See ReloadTo.
+// Reload makes PgBouncer read its configuration file. Of a file with a mistake what stands before the mistake counts. Up to
+// 1.23 the answer is the same then, later it is an error; what counts is what the entry says afterwards. See ReloadTo.
 func (n *Node) Reload(ctx context.Context) error {
 	_, err := n.command(ctx, "reload")
 	return err
 }
 
-// ReloadTo is Reload, and an error if the entry does not point where it should afterwards. Empty values are not
-// compared.
+// ReloadTo is Reload, and an error if the entry does not point where it should afterwards.
 func (n *Node) ReloadTo(ctx context.Context, db string, want Values) error {
-	if err := n.Reload(ctx); err != nil {
-		return err
-	}
+	failed := n.Reload(ctx)
 	e, err := n.Entry(ctx, db)
 	if err != nil {
-		return err
+		return errors.Join(failed, err)
 	}
-	if !e.pointsTo(want) {
-		return n.elsewhere(e, want)
+	if e.Values() != want {
+		return errors.Join(n.elsewhere(e, want), failed)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package pooler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,6 +66,24 @@ func (n *Node) Pause(ctx context.Context, db string) error {
 	}
 	return n.takeBack(ctx, db, err)
 }
+
+// holdTimeout is how long Hold waits for PAUSE to be answered, which it is when the last running transaction has ended.
+const holdTimeout = 250 * time.Millisecond
+
+// Hold stops an entry's clients where they must not be: whatever runs, and for good. From the moment on that PAUSE arrives
+// no new transaction begins.
+func (n *Node) Hold(ctx context.Context, db string) error {
+	limited, cancel := context.WithTimeout(ctx, holdTimeout)
+	defer cancel()
+	sent := n.sendPause(limited, db)
+	e, err := n.Entry(ctx, db)
+	if err == nil && !e.Paused {
+		err = fmt.Errorf("%s: the clients of %q cannot be held: %w", n, db, cmp.Or(sent, errNotPaused))
+	}
+	return err
+}
+
+var errNotPaused = errors.New("it is not paused")
 
 // sendPause waits for the answer. The session is of no more use if it does not come: a RESUME of the other session
 // leaves it waiting for ever, and a cancel request is no request to take it back.

@@ -23,12 +23,6 @@ type Entry struct {
 // Values returns where the entry points.
 func (e Entry) Values() Values { return Values{Host: e.Host, Port: e.Port, DBName: e.Database} }
 
-// pointsTo tells whether the entry points there; empty values are not compared.
-func (e Entry) pointsTo(want Values) bool {
-	got := e.Values()
-	return (want.Host == "" || want.Host == got.Host) && (want.Port == "" || want.Port == got.Port) && (want.DBName == "" || want.DBName == got.DBName)
-}
-
 // HostPort is host:port, as pg.Address has it.
 func (e Entry) HostPort() string { return e.Host + ":" + e.Port }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgleap/internal/pgserver"
 )
@@ -61,12 +62,12 @@ func TestTryTellsWhatPgBouncerDoesNotTake(t *testing.T) {
 	want := Values{Host: "127.0.0.1", Port: "6001", DBName: "shop"}
 	text, err := os.ReadFile(p.ConfigFile())
 	must(t, err)
-	refused := func(path string) {
+	refused := func(path, says string) {
 		t.Helper()
 		f, err := OpenFile(path, "r1")
 		must(t, err)
 		before := content(t, f)
-		if err := n.Try(t.Context(), f, "shop", want); err == nil || !strings.Contains(err.Error(), "does not take what is written to "+path) {
+		if err := n.Try(t.Context(), f, "shop", want); err == nil || !strings.Contains(err.Error(), says+path) {
 			t.Errorf("%s: %v", path, err)
 		}
 		if content(t, f) != before {
@@ -76,11 +77,25 @@ func TestTryTellsWhatPgBouncerDoesNotTake(t *testing.T) {
 	t.Run("a copy of its file", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "copy.ini")
 		must(t, os.WriteFile(path, text, 0o600))
-		refused(path)
+		refused(path, "does not take what is written to ")
+	})
+	t.Run("a copy of its file that says something else", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "copy.ini")
+		must(t, os.WriteFile(path, []byte(strings.ReplaceAll(string(text), "host=127.0.0.1", "host=10.9.8.7")), 0o600))
+		refused(path, "and its file says something else: ")
+	})
+	t.Run("a mistake that it does not get past", func(t *testing.T) {
+		must(t, os.WriteFile(p.ConfigFile(), []byte(strings.Replace(string(text), "[pgbouncer]\n", "[databases]\nbad = nothing\n[pgbouncer]\n", 1)), 0o600))
+		f, err := OpenFile(p.ConfigFile(), "r1")
+		must(t, err)
+		if err := n.Try(t.Context(), f, "shop", want); err == nil || !strings.Contains(err.Error(), "does not read "+p.ConfigFile()+" to its end") {
+			t.Error(err)
+		}
+		must(t, os.WriteFile(p.ConfigFile(), text, 0o600))
 	})
 	t.Run("a mistake behind which it reads nothing", func(t *testing.T) {
 		must(t, os.WriteFile(p.ConfigFile(), []byte(strings.Replace(string(text), "[databases]\n", "[databases]\nbad = nothing\n", 1)), 0o600))
-		refused(p.ConfigFile())
+		refused(p.ConfigFile(), "does not take what is written to ")
 		must(t, os.WriteFile(p.ConfigFile(), text, 0o600))
 	})
 }
@@ -93,17 +108,17 @@ func TestTrialThatWasKilledIsTakenOut(t *testing.T) {
 	f, err := OpenFile(path, "r1")
 	must(t, err)
 	want := Values{Host: "b", DBName: "shop"}
-	s, err := f.stageTrial("shop", want)
+	s, err := f.stageTrial("pgleap_trial_r0_abc", "shop", want)
 	must(t, err)
 	must(t, s.Install())
-	if now := content(t, f); !strings.Contains(now, "\npgleap_trial_r1 = host=b dbname=shop\n") {
+	if now := content(t, f); !strings.Contains(now, "\npgleap_trial_r0_abc = host=b dbname=shop\n") {
 		t.Fatalf("the trial: %s", now)
 	}
 	must(t, f.Point("shop", want))
 	if now := content(t, f); now != strings.Replace(text, "host=a", "host=b", 1) {
 		t.Errorf("pointed: %s", now)
 	}
-	s, err = f.stageTrial("shop", want)
+	s, err = f.stageTrial("pgleap_trial_r0_abc", "shop", want)
 	must(t, err)
 	must(t, s.Install())
 	must(t, f.PutBack("shop"))
@@ -117,15 +132,21 @@ func TestResumeToHoldsWhereItIsNotPointed(t *testing.T) {
 	s := startShop(t)
 	p := s.bouncer(t, nil)
 	n := openNode(t, p)
+	e, err := n.Entry(t.Context(), "shop")
+	must(t, err)
+	elsewhere := e.Values()
+	elsewhere.Host = ""
+	client := s.client(t, p, "shop", "held")
+	must(t, <-query(t, client))
 	must(t, n.Pause(within(t, patience), "shop"))
-	err := n.ResumeTo(t.Context(), "shop", Values{Host: "127.0.0.9"})
+	err = n.ResumeTo(t.Context(), "shop", elsewhere)
 	if err == nil || !strings.Contains(err.Error(), "still points at 127.0.0.1:") {
 		t.Errorf("error %v", err)
 	}
 	if !isPaused(t, n, "shop") {
 		t.Error("its clients are not held")
 	}
-	must(t, n.ResumeTo(t.Context(), "shop", Values{Host: "127.0.0.1"}))
+	must(t, n.ResumeTo(t.Context(), "shop", e.Values()))
 	if isPaused(t, n, "shop") {
 		t.Error("its clients are held")
 	}
@@ -136,4 +157,30 @@ func content(t *testing.T, f *File) string {
 	text, err := f.read()
 	must(t, err)
 	return text
+}
+
+// TestHoldWaitsForNobody: a transaction that runs keeps a PAUSE from being answered, and is no reason to let the others go
+// on.
+func TestHoldWaitsForNobody(t *testing.T) {
+	s := startShop(t)
+	p := s.bouncer(t, nil)
+	n := openNode(t, p)
+	open := s.client(t, p, "shop", "open")
+	_, err := open.Exec(t.Context(), "begin")
+	must(t, err)
+	must(t, <-query(t, open))
+	start := time.Now()
+	must(t, n.Hold(t.Context(), "shop"))
+	if d := time.Since(start); d > 2*time.Second {
+		t.Errorf("it took %v", d)
+	}
+	if !isPaused(t, n, "shop") {
+		t.Error("its clients are not held")
+	}
+	_, err = open.Exec(t.Context(), "commit")
+	must(t, err)
+	if !isPaused(t, n, "shop") {
+		t.Error("its clients are held no longer")
+	}
+	must(t, n.Resume(t.Context(), "shop"))
 }

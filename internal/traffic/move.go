@@ -1,11 +1,14 @@
 package traffic
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -100,9 +103,9 @@ func pauseErrors(err error) []*pooler.PauseError {
 	return nil
 }
 
-// Move makes ready to point those that are held at the side that takes over: the file is put in its place, which the
-// pooler reads at the release, or the hook is called, and believed when the pooler says so. Where there is no pooler the
-// clients cannot be held, and nothing is moved before the release.
+// Move calls the hook that points those that are held at the side that takes over, and believes it when the poolers say
+// so. A file is put in its place, and read, at the release alone: until then a pooler that is started anew must come up
+// where the clients were. Where there is no pooler the clients cannot be held, and nothing is moved before the release.
 func (t *Traffic) Move(ctx context.Context) error {
 	if !t.Pooled() {
 		return nil
@@ -111,7 +114,15 @@ func (t *Traffic) Move(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return t.turn(ctx, t.toward(), t.Hooks.Has(hooks.Reroute))
+	if err := t.each(func(n *node) (err error) {
+		if n.staged != nil {
+			n.staged, err = n.staged.Ready()
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	return t.turn(ctx)
 }
 
 // tell tells the watchdog; one that is gone has nothing left to do.
@@ -121,13 +132,10 @@ func (t *Traffic) tell(said string) {
 	}
 }
 
-// turn points every pooler at a side: by its file, or by the hook, whose work is looked at. A file is read at the release.
-func (t *Traffic) turn(ctx context.Context, side plan.Side, hook bool) error {
-	if err := t.each(func(n *node) error { return n.install(side) }); err != nil {
-		return err
-	}
-	if hook {
-		if err := t.reroute(ctx, side); err != nil {
+// turn calls the hook, if there is one, and looks at its work where no file of ours does it.
+func (t *Traffic) turn(ctx context.Context) error {
+	if t.Hooks.Has(hooks.Reroute) {
+		if err := t.reroute(ctx, t.toward()); err != nil {
 			return err
 		}
 	}
@@ -135,7 +143,7 @@ func (t *Traffic) turn(ctx context.Context, side plan.Side, hook bool) error {
 		if n.file != nil {
 			return nil
 		}
-		return n.ReloadTo(ctx, n.entry.Name, n.at[side])
+		return n.ReloadTo(ctx, n.entry.Name, n.at[t.toward()])
 	})
 }
 
@@ -210,16 +218,23 @@ func (t *Traffic) resume(ctx context.Context, looking bool) error {
 	})
 }
 
+// goOn lets a pooler's clients go on at the side that takes over, and nowhere else: those of one that points elsewhere are
+// held, whoever has let them go on.
 func (t *Traffic) goOn(ctx context.Context, n *node, look bool) error {
-	if n.file != nil && !look {
-		return n.ResumeTo(ctx, n.entry.Name, n.at[t.toward()])
+	if err := n.install(t.toward()); err != nil {
+		return err
 	}
-	if n.file != nil {
-		if err := n.ReloadTo(ctx, n.entry.Name, n.at[t.toward()]); err != nil {
-			return err
+	want := n.at[t.toward()]
+	switch {
+	case look:
+		if err := n.ReloadTo(ctx, n.entry.Name, want); err != nil {
+			return errors.Join(err, n.Hold(ctx, n.entry.Name))
 		}
+		return n.Resume(ctx, n.entry.Name)
+	case n.file == nil: // its hook's work was looked at
+		return n.Resume(ctx, n.entry.Name)
 	}
-	return n.Resume(ctx, n.entry.Name)
+	return cmp.Or(n.ResumeTo(ctx, n.entry.Name, want), n.file.Sync())
 }
 
 // backPatience bounds Back: a hook has a deadline of its own.
@@ -241,42 +256,80 @@ func (t *Traffic) Back(ctx context.Context) error {
 		}
 	}
 	// Each on its own: one that is out of reach must not keep the others' clients waiting.
-	if err := t.each(func(n *node) error { return t.giveBack(limited, n, hook) }); err != nil {
+	var files atomic.Bool
+	if err := t.each(func(n *node) error {
+		err := t.giveBack(limited, n, hook)
+		var file *fileError
+		if errors.As(err, &file) && file.alone {
+			t.emit(plan.EventNote, "the clients go on, but the file of %v; see to it before the next RELOAD. The watchdog goes on trying, pgleap repair does it, too", err)
+			files.Store(true)
+			return nil
+		}
+		return err
+	}); err != nil {
 		// What stands in the way here is no check's and no operator's: its kind must not become ours.
-		return errors.New(t.Redact(err.Error()) + "\nfix: when it is mended, pgleap repair with the same --pgbouncer lets them go on; a watchdog that lives goes on trying by itself")
+		return errors.New(t.Redact(err.Error()) + "\nfix: when it is mended, pgleap repair with the same --pgbouncer, and --pgbouncer-config or --on-reroute as then, puts it right; a watchdog that lives goes on trying by itself")
 	}
-	t.done()
+	if !files.Load() {
+		t.done()
+	}
 	return nil
 }
 
-// mustUndoHook tells whether the hook has moved clients: begun counts, and so does what an attempt that was killed
-// has left.
+// mustUndoHook tells whether the hook may have moved clients: begun counts. Of what an attempt that was killed has done
+// the poolers tell that it has paused, once they have read what it may have written; a hook beside files leaves no trace,
+// and is called.
 func (t *Traffic) mustUndoHook(ctx context.Context) bool {
 	t.mu.Lock()
 	begun := t.rerouted
 	t.mu.Unlock()
-	if begun || !t.Hooks.Has(hooks.Reroute) {
+	if begun || t.knows || !t.Hooks.Has(hooks.Reroute) {
 		return begun
 	}
 	for _, n := range t.nodes {
-		if n.err == nil && n.file == nil {
-			if moved, err := n.pointsAt(ctx, n.at[t.toward()]); err == nil && moved {
+		if n.err != nil {
+			continue
+		}
+		e, err := n.Entry(ctx, n.entry.Name)
+		if err == nil && e.Paused {
+			if n.file != nil {
 				return true
 			}
+			err = n.Reload(ctx)
+		}
+		if moved, failed := n.pointsAt(ctx, n.at[t.toward()]); err == nil && failed == nil && moved && n.file == nil {
+			return true
 		}
 	}
 	return false
 }
 
+// fileError is that a pooler's file could not be put back.
+type fileError struct {
+	node  *node
+	err   error
+	alone bool // its clients go on all the same
+}
+
+func (e *fileError) Error() string { return fmt.Sprintf("%s could not be put back: %v", e.node, e.err) }
+func (e *fileError) Unwrap() error { return e.err }
+
+// filePatience is how long a file that cannot be put back is tried while its clients go on.
+const filePatience = time.Second
+
 // giveBack tries until ctx ends. Where nothing listens any more nobody is held, and a PgBouncer that is started again
 // reads its file, which is put back first.
 func (t *Traffic) giveBack(ctx context.Context, n *node, changed bool) error {
-	for {
+	for began := time.Now(); ; {
 		err := t.giveBackOnce(ctx, n, changed)
 		if err == nil {
 			return nil
 		}
-		if errors.Is(err, syscall.ECONNREFUSED) {
+		var file *fileError
+		if errors.As(err, &file) && file.alone && time.Since(began) > filePatience {
+			return err
+		}
+		if errors.Is(err, syscall.ECONNREFUSED) && (file == nil || errors.Is(file, fs.ErrNotExist)) {
 			t.emit(plan.EventNote, "%s does not run any more: nobody is held there", n)
 			return nil
 		}
@@ -288,37 +341,35 @@ func (t *Traffic) giveBack(ctx context.Context, n *node, changed bool) error {
 	}
 }
 
+// giveBackOnce lets the clients go on as soon as their pooler points where they were, whether or not its file says so,
+// too; but all is well only when it does.
 func (t *Traffic) giveBackOnce(ctx context.Context, n *node, changed bool) error {
 	n.unstage()
 	var failed error
-	if n.file != nil {
-		remembered := false
-		_, remembered, failed = n.file.Remembered(n.entry.Name)
-		if failed == nil && (remembered || t.Direction == Rollback) {
-			changed = true
-			failed = n.change(t.away())
-		}
+	file := &fileError{node: n}
+	if file.err = n.putBack(t.away()); file.err != nil {
+		failed = file
 	}
-	moved, err := n.pointsAt(ctx, n.at[t.toward()])
-	switch {
-	case err != nil:
-		return err
-	case moved && failed != nil:
-		return failed
-	case failed != nil: // the pooler has not seen the change: nobody has to wait for its file
-		t.emit(plan.EventNote, "the clients of %s go on, but its file could not be put back: see to it before the next RELOAD: %v", n, failed)
-	case changed || moved:
+	if failed == nil && (n.file != nil || changed) {
 		if err := n.Reload(ctx); err != nil {
 			return err
 		}
-		if moved, err = n.pointsAt(ctx, n.at[t.toward()]); err != nil {
-			return err
+	}
+	moved, err := n.pointsAt(ctx, n.at[t.toward()])
+	if err == nil && moved && failed == nil && n.file == nil && !changed {
+		if err = n.Reload(ctx); err == nil {
+			moved, err = n.pointsAt(ctx, n.at[t.toward()])
 		}
 	}
-	if moved { // never let them go on there: their writes would be lost, or part
-		return fmt.Errorf("%s: %q still points at %s: the clients stay held", n, n.entry.Name, n.at[t.toward()])
+	if err != nil {
+		return errors.Join(failed, err)
 	}
-	return n.Resume(ctx, n.entry.Name)
+	if moved { // never let them go on there: their writes would be lost, or part
+		return errors.Join(fmt.Errorf("%s: %q still points at %s: the clients stay held", n, n.entry.Name, n.at[t.toward()]), failed)
+	}
+	err = n.Resume(ctx, n.entry.Name)
+	file.alone = err == nil
+	return errors.Join(err, failed)
 }
 
 // done tells the watchdog that there is nothing left for it.

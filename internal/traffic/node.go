@@ -88,7 +88,7 @@ func (t *Traffic) place(n *node) error {
 			return err
 		}
 		if remembered = ok; ok {
-			source = pooler.Values{Host: or(was.Host, source.Host), Port: or(was.Port, "5432"), DBName: or(was.DBName, n.entry.Name)}
+			source = was.Filled(n.entry.Name)
 		}
 	}
 	switch {
@@ -110,24 +110,48 @@ func (n *node) pointsAt(ctx context.Context, want pooler.Values) (bool, error) {
 	return err == nil && points(e.Values(), want), err
 }
 
-// stage makes the new file beside the old one, once PgBouncer has proved that it will take it: writing it takes longer
-// than putting it in its place.
-func (n *node) stage(ctx context.Context, side plan.Side) (err error) {
+// inFile are the values that the file is to have for a side: of the old server, where they are remembered, as they stood
+// there.
+func (n *node) inFile(side plan.Side) (want pooler.Values, remembered bool, err error) {
+	want = n.at[side]
+	if side == plan.Source {
+		var was pooler.Values
+		if was, remembered, err = n.file.Remembered(n.entry.Name); remembered {
+			want = was
+		}
+	}
+	return want, remembered, err
+}
+
+// try has PgBouncer prove that it will take the file.
+func (n *node) try(ctx context.Context, side plan.Side) error {
 	if n.file == nil {
 		return nil
 	}
-	want := n.at[side]
-	if side == plan.Source {
-		was, remembered, err := n.file.Remembered(n.entry.Name)
-		if err != nil || !remembered { // to stage is to remember, and what the file has now is no way back
-			return err
-		}
-		want = was
+	want, _, err := n.inFile(side)
+	if err == nil {
+		err = n.Try(ctx, n.file, n.entry.Name, want)
 	}
-	if err := n.Try(ctx, n.file, n.entry.Name, want); err != nil {
+	if err != nil {
 		return fmt.Errorf("the switch was not begun, no write was stopped: %w", err)
 	}
-	n.staged, err = n.file.Stage(n.entry.Name, want)
+	return nil
+}
+
+// stage makes the new file beside the old one: writing it takes longer than putting it in its place.
+func (n *node) stage(side plan.Side) error {
+	if n.file == nil {
+		return nil
+	}
+	want, _, err := n.inFile(side)
+	if err != nil {
+		return err
+	}
+	if side == plan.Target {
+		n.staged, err = n.file.Stage(n.entry.Name, want)
+	} else {
+		n.staged, err = n.file.StageBack(n.entry.Name, want)
+	}
 	return err
 }
 
@@ -139,37 +163,40 @@ func (n *node) unstage() {
 	}
 }
 
-// install puts what was staged in its place, or makes the change now.
+// install puts what was staged in its place, or makes the change now. What is remembered of the old server stays so.
 func (n *node) install(side plan.Side) error {
-	if n.staged == nil {
-		return n.change(side)
-	}
-	err := n.staged.Install()
-	n.staged = nil
-	return err
-}
-
-// change edits the file so that the entry points at a side. The old server's values are remembered beside the file
-// as long as the new one's stand in it.
-func (n *node) change(side plan.Side) error {
 	if n.file == nil {
 		return nil
 	}
-	if side == plan.Target {
-		return n.file.Point(n.entry.Name, n.at[plan.Target])
+	if n.staged != nil {
+		err := n.staged.Install()
+		n.staged = nil
+		return err
 	}
-	_, remembered, err := n.file.Remembered(n.entry.Name)
+	if side == plan.Target {
+		return n.file.Point(n.entry.Name, n.at[side])
+	}
+	want, _, err := n.inFile(side)
 	if err != nil {
 		return err
 	}
-	if remembered {
-		return n.file.PutBack(n.entry.Name)
+	return n.file.Replace(n.entry.Name, want)
+}
+
+// putBack makes the file point at the side that was to be left, and takes away what else an attempt has left there.
+func (n *node) putBack(side plan.Side) error {
+	if n.file == nil {
+		return nil
 	}
-	has, err := n.file.Entry(n.entry.Name)
-	if err != nil || has != n.at[plan.Target] {
-		return err
+	_, remembered, err := n.inFile(plan.Source)
+	switch {
+	case err != nil:
+	case side == plan.Target:
+		err = n.file.Point(n.entry.Name, n.at[side])
+	case remembered:
+		err = n.file.PutBack(n.entry.Name)
 	}
-	return errors.Join(n.file.Point(n.entry.Name, n.at[plan.Source]), n.file.Forget(n.entry.Name))
+	return errors.Join(err, n.file.Sweep(n.entry.Name))
 }
 
 // others are the entries that point at the side that is left, too, and are not moved.
@@ -219,7 +246,7 @@ func (n *node) otherwise(toward plan.Side) string {
 	if err != nil {
 		return "" // the check says it
 	}
-	has.Port, has.DBName = or(has.Port, "5432"), or(has.DBName, n.entry.Name)
+	has = has.Filled(n.entry.Name)
 	if points(has, n.entry.Values()) {
 		return ""
 	}

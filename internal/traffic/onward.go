@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"pgleap/internal/hooks"
 	"pgleap/internal/journal"
 	"pgleap/internal/pg"
 	"pgleap/plan"
@@ -33,7 +32,7 @@ func (t *Traffic) Onward(ctx context.Context, rest Rest, opens Process) error {
 	}
 	t.point("watchdog.opened")
 	if t.Pooled() { // else the hook is called by release
-		if err := t.turn(ctx, t.toward(), t.Hooks.Has(hooks.Reroute)); err != nil {
+		if err := t.turn(ctx); err != nil {
 			return err
 		}
 	}

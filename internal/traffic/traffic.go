@@ -59,6 +59,7 @@ type Traffic struct {
 	mu       sync.Mutex
 	released bool
 	armed    bool // the hook before-switch was begun
+	knows    bool // this process knows whether the hook was called; one that comes later does not
 	rerouted bool // the hook was called for the side that takes over, whether or not it came to an end
 	dog      *watchdog
 }
@@ -87,7 +88,7 @@ func (t *Traffic) Close() {
 		t.dog.close()
 	}
 	if t.released && t.toward() == plan.Source { // what was remembered for the way back has served
-		_ = t.each(func(n *node) error { return n.change(plan.Source) })
+		_ = t.each(func(n *node) error { return n.putBack(plan.Source) })
 	}
 	for _, n := range t.nodes {
 		n.unstage()

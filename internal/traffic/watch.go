@@ -49,6 +49,7 @@ func Watch(ctx context.Context, in io.Reader, out io.WriteCloser, terminal io.Wr
 	fmt.Fprintln(out, wordReady)
 	_ = out.Close()
 	w := &watch{Traffic: t, rest: o.Rest, words: make(chan word), log: slog.New(slog.NewTextHandler(&logFile{path: o.Log, also: terminal}, nil))}
+	t.knows = true
 	t.Emit = func(e plan.Event) { w.log.Info(e.Message) }
 	go w.listen(read)
 	return w.wait(ctx)

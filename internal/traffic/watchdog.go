@@ -124,7 +124,7 @@ const readyTimeout = 15 * time.Second
 // Arm starts the watchdog, opens what Hold will need, and calls the hook before-switch: all before anybody waits.
 // rest is what only a commit of the fence lets happen.
 func (t *Traffic) Arm(ctx context.Context, rest Rest) error {
-	t.armed = true
+	t.armed, t.knows = true, true
 	if err := t.Hooks.Run(ctx, hooks.BeforeSwitch, t.Call(), t.Redact); err != nil {
 		return err
 	}
@@ -138,7 +138,12 @@ func (t *Traffic) Arm(ctx context.Context, rest Rest) error {
 		}
 	}
 	for _, n := range t.nodes { // one after the other: they may share a file
-		if err := n.stage(ctx, t.toward()); err != nil {
+		if err := n.try(ctx, t.toward()); err != nil {
+			return err
+		}
+	}
+	for _, n := range t.nodes {
+		if err := n.stage(t.toward()); err != nil {
 			return err
 		}
 	}

@@ -45,6 +45,9 @@ func (c Config) turns() int {
 // trips makes every switch, with load between them.
 func (w *walk) trips(ctx context.Context) error {
 	start := time.Now()
+	if err := w.autovacuum(ctx, "set autovacuum = on"); err != nil {
+		return err
+	}
 	for i := range w.config.turns() {
 		if i > 0 {
 			if err := w.load.run(ctx, w.config.Interval); err != nil {
@@ -63,12 +66,31 @@ func (w *walk) trips(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := w.autovacuum(ctx, "reset autovacuum"); err != nil {
+		return err
+	}
 	if len(w.turns) == 1 {
 		w.phase(there, start, w.last().said())
 	} else {
 		w.phase("switches", start, fmt.Sprintf("%d there and %d back", (len(w.turns)+1)/2, len(w.turns)/2))
 	}
 	return nil
+}
+
+// autovacuum changes whether it works on the target of a long run, as it does anywhere: on ours it is off, so that
+// statistics that nobody has made are missed.
+func (w *walk) autovacuum(ctx context.Context, to string) error {
+	if w.config.Trips == 0 || w.config.Target != "" {
+		return nil
+	}
+	return w.stage.Target.admin(ctx, func(a *pg.Session) error {
+		for _, sql := range []string{"alter system " + to, "select pg_reload_conf()"} { // the first takes no company
+			if _, err := a.Script(ctx, sql); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // closeWindow notes until where the server that was left last has to be without writes: it is about to take them again.

@@ -231,10 +231,7 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		Run: r.Run, Direction: r.direction, Subscription: r.lane().Object(), Stage: stage, Budget: r.Options.MaxWriteStall, Jobs: r.Options.Jobs, Connect: loader{r}, Definitions: w.Definitions, Unchanged: r.filenodesUnchanged, Deferred: deferred, Emit: r.emit, Point: r.Point,
 		Tables: len(r.sel.Fenced()), Readers: sequences.Readers(len(r.sel.Sequences)), Traffic: moving, Back: back, Rehearse: r.Control.Rehearse,
 		Released: func(ctx context.Context, result cutover.Result) error {
-			if f, ok := back.(*following); ok {
-				result.BackLSN = f.position
-			}
-			return r.recordReleased(ctx, stage, moving, result)
+			return r.recordReleased(ctx, stage, moving, located(result, back))
 		},
 		Prove: func(ctx context.Context) []cutover.Refusal {
 			r.stuck = r.errStuck(moving.Through(ctx)) // first the clients, then our own work
@@ -271,15 +268,21 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		MarkedAt: r.markedAt,
 	}
 	result, err := w.Do(ctx)
-	if f, ok := back.(*following); ok {
-		result.BackLSN = f.position
-	}
+	result = located(result, back)
 	r.definitions = w.Definitions
 	r.reportSwitch(ctx, r.ends(), result, err)
 	if err != nil {
 		return r.notMade(ctx, w, moving, fenced, result, err)
 	}
 	return r.made(ctx, stage, moving, result)
+}
+
+// located is the result with the position from which on the way back gives what is written.
+func located(result cutover.Result, back cutover.Back) cutover.Result {
+	if f, ok := back.(*following); ok {
+		result.BackLSN = f.position
+	}
+	return result
 }
 
 // notMade writes down and tells what became of a switch that failed. Behind a fence that stood already nothing is undone,

@@ -66,6 +66,12 @@ func (f *File) Entry(name string) (Values, error) {
 	return v, err
 }
 
+// Says returns where PgBouncer takes the entry to point: Entry with the defaults filled in.
+func (f *File) Says(name string) (Values, error) {
+	v, err := f.Entry(name)
+	return v.Filled(name), err
+}
+
 // Writable tells whether the file can be replaced, by way of a trial that leaves nothing.
 func (f *File) Writable() error {
 	info, err := os.Stat(f.path)
@@ -81,19 +87,18 @@ func (f *File) Writable() error {
 
 // Point makes the entry point elsewhere. The values that it has are remembered first, unless this run has remembered
 // some before. PgBouncer takes notice by RELOAD.
-func (f *File) Point(name string, want Values) error {
-	s, err := f.Stage(name, want)
+func (f *File) Point(name string, want Values) error { return f.put(f.Stage(name, want)) }
+
+// Replace is Point without a memory of what the entry says now.
+func (f *File) Replace(name string, want Values) error { return f.put(f.StageBack(name, want)) }
+
+// put installs what was staged, for good.
+func (f *File) put(s *Staged, err error) error {
 	if err != nil {
 		return err
 	}
 	return cmp.Or(s.Install(), f.Sync())
 }
-
-// Replace is Point without a memory of what the entry says now.
-func (f *File) Replace(name string, want Values) error { return f.replace(name, want) }
-
-// StageBack is Stage without a memory of what the entry says now, which is no way back.
-func (f *File) StageBack(name string, want Values) (*Staged, error) { return f.stage(name, want) }
 
 // Staged is a new file that waits beside the old one: what takes time is done before clients are made to wait.
 type Staged struct {
@@ -111,10 +116,11 @@ func (f *File) Stage(name string, want Values) (*Staged, error) {
 	if err := f.remember(name); err != nil {
 		return nil, err
 	}
-	return f.stage(name, want)
+	return f.StageBack(name, want)
 }
 
-func (f *File) stage(name string, want Values) (*Staged, error) {
+// StageBack is Stage without a memory of what the entry says now, which is no way back.
+func (f *File) StageBack(name string, want Values) (*Staged, error) {
 	return f.stageText(name, func(text string, value span) (string, error) {
 		if has, err := valuesOf(value.of(text)); err == nil && has == want {
 			return text, nil
@@ -156,41 +162,39 @@ const attempts = 5
 
 // Install puts the new file in the old one's place; see Sync. If that one has been changed since, the change is made anew.
 func (s *Staged) Install() error {
-	f := s.file
 	for range attempts {
-		if now, err := os.Stat(f.path); err == nil && same(s.before, now) {
+		if s.fresh() {
 			if s.temporary == "" {
 				return nil
 			}
-			if err := os.Rename(s.temporary, f.path); err != nil {
-				_ = os.Remove(s.temporary)
-				return f.failed(err)
-			}
-			return nil
+			return s.file.rename(s.temporary, s.file.path)
 		}
-		s.Discard()
-		anew, err := s.anew()
+		anew, err := s.Ready()
 		if err != nil {
 			return err
 		}
 		s = anew
 	}
 	s.Discard()
-	return plan.Fail(plan.KindBlocked, "see who writes it, and run the same command again", "%s changes all the time", f.path)
+	return plan.Fail(plan.KindBlocked, "see who writes it, and run the same command again", "%s changes all the time", s.file.path)
 }
 
-// Ready tells whether Install has nothing left to do but to put the file in its place; what was changed since is made anew.
+// Ready leaves Install nothing to do but to put the file in its place: what was changed since is made anew.
 func (s *Staged) Ready() (*Staged, error) {
-	if now, err := os.Stat(s.file.path); err == nil && same(s.before, now) {
-		if s.temporary == "" {
-			return s, nil
-		}
-		if _, err = os.Stat(s.temporary); err == nil {
-			return s, nil
-		}
+	if s.fresh() {
+		return s, nil
 	}
 	s.Discard()
 	return s.anew()
+}
+
+// fresh tells whether the new file is there, and the old one as it was.
+func (s *Staged) fresh() bool {
+	now, err := os.Stat(s.file.path)
+	if err == nil && s.temporary != "" {
+		_, err = os.Stat(s.temporary)
+	}
+	return err == nil && same(s.before, now)
 }
 
 // Discard removes the new file. What the run remembers stays; see Forget.
@@ -211,7 +215,7 @@ func (f *File) PutBack(name string) error {
 	if err != nil || !ok {
 		return err
 	}
-	if err := f.replace(name, v); err != nil {
+	if err := f.Replace(name, v); err != nil {
 		return err
 	}
 	return f.Forget(name)
@@ -220,15 +224,6 @@ func (f *File) PutBack(name string) error {
 func (f *File) read() (string, error) {
 	text, err := os.ReadFile(f.path)
 	return string(text), err
-}
-
-// replace changes the entry in the file as it is now.
-func (f *File) replace(name string, want Values) error {
-	s, err := f.stage(name, want)
-	if err != nil {
-		return err
-	}
-	return cmp.Or(s.Install(), f.Sync())
 }
 
 // temporary writes a text into a new file with the mode and the owner of the one that it shall replace.
@@ -278,13 +273,13 @@ func (f *File) write(text string) (string, error) {
 	return t.Name(), nil
 }
 
-// install moves a temporary file to its place, once and for all.
-func (f *File) install(temporary, path string) error {
+// rename moves a temporary file to its place.
+func (f *File) rename(temporary, path string) error {
 	if err := os.Rename(temporary, path); err != nil {
 		_ = os.Remove(temporary)
 		return f.failed(err)
 	}
-	return f.Sync()
+	return nil
 }
 
 // Sync makes sure that the file which was put in its place is there after a power failure, too.

@@ -1,6 +1,7 @@
 package pooler
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -80,5 +81,5 @@ func (f *File) keep(all map[string]Values) error {
 	if err != nil {
 		return err
 	}
-	return f.install(temporary, f.memory)
+	return cmp.Or(f.rename(temporary, f.memory), f.Sync())
 }

@@ -109,8 +109,8 @@ func (n *Node) MayPause(ctx context.Context) error {
 	return nil
 }
 
-// Reload makes PgBouncer read its configuration file. Of a file with a mistake what stands before the mistake counts. Up to
-// 1.23 the answer is the same then, later it is an error; what counts is what the entry says afterwards. See ReloadTo.
+// Reload makes PgBouncer read its configuration file. Of a file with a mistake what stands before the mistake counts. 1.18
+// answers then as ever, newer ones with an error: what the entry says afterwards decides. See ReloadTo.
 func (n *Node) Reload(ctx context.Context) error {
 	_, err := n.command(ctx, "reload")
 	return err

@@ -173,13 +173,14 @@ const hurryCommand = "set server_login_retry = '0.01'"
 // refuses, and would let everybody wait for server_login_retry, 15 s unless set otherwise. Settle, and Close, put it back.
 func (n *Node) Resume(ctx context.Context, db string) error {
 	n.hurry()
-	resume := "resume " + quoteName(db)
-	answers, err := n.send(ctx, hurryCommand, resume)
+	answers, err := n.send(ctx, hurryCommand, resumeCommand(db))
 	if err != nil {
 		return err
 	}
 	return n.resumed(ctx, db, answers[1].Err) // the setting's own counts for less than the clients
 }
+
+func resumeCommand(db string) string { return "resume " + quoteName(db) }
 
 // resumed takes no for an answer to RESUME only from an entry that is paused.
 func (n *Node) resumed(ctx context.Context, db string, refusal error) error {
@@ -189,7 +190,7 @@ func (n *Node) resumed(ctx context.Context, db string, refusal error) error {
 	if e, err := n.Entry(ctx, db); err == nil && !e.Paused {
 		return nil
 	}
-	return n.named("resume "+quoteName(db), refusal)
+	return n.named(resumeCommand(db), refusal)
 }
 
 func (n *Node) hurry() {

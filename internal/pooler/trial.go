@@ -47,12 +47,9 @@ func (n *Node) agrees(ctx context.Context, f *File, db string) error {
 	if err != nil {
 		return err
 	}
-	has, err := f.Entry(db)
-	if err != nil {
+	has, err := f.Says(db)
+	if err != nil || has == e.Values() {
 		return err
-	}
-	if has = has.Filled(db); has == e.Values() {
-		return nil
 	}
 	return plan.Fail(plan.KindNotReady, "name the file that PgBouncer reads with --pgbouncer-config, or put the entry right in it", "%s: %q points at %s, and its file says something else: %s: %s", n, db, e.Values(), f.path, has)
 }
@@ -102,11 +99,7 @@ func (f *File) stageTrial(trial, name string, want Values) (*Staged, error) {
 
 // withoutTrials takes the entries of all trials out of the file.
 func (f *File) withoutTrials(name string) error {
-	s, err := f.stageText(name, func(text string, _ span) (string, error) { return text, nil })
-	if err != nil {
-		return err
-	}
-	return s.Install()
+	return f.put(f.stageText(name, func(text string, _ span) (string, error) { return text, nil }))
 }
 
 // cutTrials is the text without the entries of trials, which one that was killed may have left.
@@ -137,7 +130,7 @@ func cutTrials(text string) string {
 func (n *Node) ResumeTo(ctx context.Context, db string, want Values) error {
 	n.hurry()
 	// The long answer comes last: one that does not fit the socket at once would keep PgBouncer from what follows it.
-	answers, err := n.send(ctx, "reload", hurryCommand, "resume "+quoteName(db), "show databases")
+	answers, err := n.send(ctx, "reload", hurryCommand, resumeCommand(db), "show databases")
 	if err != nil {
 		return err
 	}

@@ -242,12 +242,8 @@ func (n *node) otherwise(toward plan.Side) string {
 	if n.file == nil {
 		return ""
 	}
-	has, err := n.file.Entry(n.entry.Name)
-	if err != nil {
-		return "" // the check says it
-	}
-	has = has.Filled(n.entry.Name)
-	if points(has, n.entry.Values()) {
+	has, err := n.file.Says(n.entry.Name)
+	if err != nil || points(has, n.entry.Values()) { // an error the check says
 		return ""
 	}
 	if _, remembered, err := n.file.Remembered(n.entry.Name); err == nil && remembered && points(has, n.at[toward]) {

@@ -161,7 +161,7 @@ func Streamed(run plan.RunID, target plan.Facts, sel plan.Selection, keys []plan
 	ready.Title, ready.Notice, ready.Lock = "see that each table is followed", "nothing", ""
 	stage.Title = "rows are copied in streams, then followed"
 	stage.Steps = slices.Concat([]plan.Step{{
-		ID: "subscribe.stream", Title: fmt.Sprintf("create replication slot %s, and copy %s in streams at its snapshot", run.Object(), plan.Plural(len(sel.Published), "table")), On: plan.Source, Recorded: true,
+		ID: StepStream, Title: fmt.Sprintf("create replication slot %s, and copy %s in streams at its snapshot", run.Object(), plan.Plural(len(sel.Published), "table")), On: plan.Source, Recorded: true,
 		Why:     "the slot gives exactly what the snapshot that it exports does not show: rows are copied by many streams, without an index in the way, and then followed without a gap",
 		Do:      plan.Action{Call: CallStream, SQL: pg.CreateExportingSlotStatement(run.Object())},
 		Undo:    plan.Action{Call: CallUnslot, SQL: DropSlotStatement(run)},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,9 @@ import (
 
 // CallStream copies the rows through this machine, at the snapshot that the slot's creation exports.
 const CallStream = "stream-copy"
+
+// StepStream copies the rows, and makes the slot that what was written since comes from.
+const StepStream plan.StepID = "subscribe.stream"
 
 // Connector opens the sessions of a copy.
 type Connector interface {
@@ -38,7 +42,8 @@ type Streams struct {
 	Emit        func(plan.Event)
 	Point       func(name string)
 
-	done atomic.Int64 // bytes of the source's heap that were read
+	begun sync.Once
+	done  atomic.Int64 // bytes of the source's heap that were read
 }
 
 // Do makes the slot and copies everything. One that was cut short left a slot whose snapshot is lost: it begins anew, and
@@ -290,7 +295,7 @@ func (w *stream) carry(ctx context.Context, p part) error {
 	for attempt := 1; ; attempt++ {
 		err := w.open(ctx)
 		if err == nil {
-			w.Point(string(w.Step.ID) + ".part")
+			w.begun.Do(func() { w.Point(string(w.Step.ID) + ".part") })
 			_, _, err = pg.Pipe(ctx, w.from, w.to, read, write)
 		}
 		if err == nil {

@@ -51,7 +51,7 @@ insert into computed (id, a) select g, g from generate_series(1, 1000) g`
 func (c *client) rows() string {
 	c.t.Helper()
 	var all []string
-	for _, table := range strings.Split(c.run("select oid::regclass from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace order by relname collate \"C\""), "\n") {
+	for _, table := range strings.Split(c.run("select oid::regclass from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace order by relname::text collate \"C\""), "\n") {
 		all = append(all, table+" "+c.run(fmt.Sprintf("select count(*), md5(string_agg(t::text, ',' order by t::text collate \"C\")) from only %s t", table)))
 	}
 	return strings.Join(all, "\n")

@@ -200,7 +200,9 @@ func (e *estimator) step(s Step) *Estimate {
 		return e.foreignKey(s)
 	case s.Batch == "analyze" && s.Table != nil:
 		return e.analyze(*s.Table)
-	case s.ID == "subscribe.copy":
+	case s.ID == "subscribe.copy" && e.plan.Options.Copy == CopyStream:
+		return nil
+	case s.ID == "subscribe.copy", s.ID == "subscribe.stream":
 		c := e.copy()
 		return &c
 	case s.ID == "publish.slot":

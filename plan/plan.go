@@ -157,9 +157,12 @@ type Options struct {
 	ExcludeTables  []string      `json:"exclude_tables,omitempty"`
 	AllTables      bool          `json:"all_tables,omitempty"` // publish FOR ALL TABLES
 	SequenceMargin int64         `json:"sequence_margin"`
-	MaxWriteStall  time.Duration `json:"max_write_stall"` // nanoseconds
-	SlotTimeout    time.Duration `json:"slot_timeout"`    // nanoseconds; how long the slot's creation may wait
-	Jobs           int           `json:"jobs"`            // parallel index builds and ANALYZE
+	MaxWriteStall  time.Duration `json:"max_write_stall"`      // nanoseconds
+	SlotTimeout    time.Duration `json:"slot_timeout"`         // nanoseconds; how long the slot's creation may wait
+	Jobs           int           `json:"jobs"`                 // parallel index builds and ANALYZE
+	Copy           CopyWay       `json:"copy,omitempty"`       // how the first copy is made; "" is CopyServer
+	CopyJobs       int           `json:"copy_jobs,omitempty"`  // streams of CopyStream at a time
+	CopySplit      int64         `json:"copy_split,omitempty"` // bytes that a stream takes of a table at a time
 	SameMajor      bool          `json:"same_major,omitempty"`
 	Fence          Fence         `json:"fence,omitempty"`  // how writers are stopped; "" is FenceAuto
 	Accept         []string      `json:"accept,omitempty"` // ids of checks whose warnings were read and accepted
@@ -173,6 +176,16 @@ type Options struct {
 
 	NoWayBack bool `json:"no_way_back,omitempty"` // the source does not follow the target after the release: no rollback
 }
+
+// CopyWay is how the rows get to the target at first.
+type CopyWay string
+
+const (
+	// CopyServer is PostgreSQL's own first copy: from server to server, a worker a table, keys in place.
+	CopyServer CopyWay = "server"
+	// CopyStream is many streams through this machine at the slot's snapshot, keys built afterwards.
+	CopyStream CopyWay = "stream"
+)
 
 // Estimate is how long something will take, and why we believe it.
 type Estimate struct {

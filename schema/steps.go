@@ -36,6 +36,30 @@ func DefinitionSteps(entries []Entry) []plan.Step {
 	return append(steps, chunked(ids, "schema.identity", identity)...)
 }
 
+// RowSteps are those of DefinitionSteps that rows need, and KeySteps the others: where rows come in one go it is quicker to
+// build even the keys afterwards.
+func RowSteps(entries []Entry) []plan.Step {
+	pre, _ := definitions(entries)
+	return chunked(newNames(), "schema.definitions", pre)
+}
+
+// KeySteps build the keys side by side, then say which of them identify rows.
+func KeySteps(entries []Entry, sizes map[plan.Name]int64) (steps []plan.Step) {
+	_, identity := definitions(entries)
+	ids := newNames()
+	var rest []Entry
+	for _, e := range identity {
+		if e.Type == "INDEX" || e.Type == "CONSTRAINT" {
+			step := single(ids, "subscribe.key.", "indexes", e, sizes)
+			step.Lock = ""
+			steps = append(steps, step)
+			continue
+		}
+		rest = append(rest, e)
+	}
+	return append(steps, chunked(ids, "subscribe.identity", rest)...)
+}
+
 func definitions(entries []Entry) (pre, identity []Entry) {
 	for _, e := range entries {
 		switch {

@@ -89,7 +89,7 @@ func TestSlotsOfOthersStay(t *testing.T) {
 	defer other.Close()
 	created := make(chan error, 1)
 	go func() {
-		_, err := other.CreateSlot(t.Context(), pg.CreateSlotStatement("pg_8_sync_9_4711"))
+		_, _, err := other.CreateSlot(t.Context(), pg.CreateSlotStatement("pg_8_sync_9_4711"))
 		created <- err
 	}()
 	for active := false; !active; {

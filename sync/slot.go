@@ -17,6 +17,11 @@ const poll = 250 * time.Millisecond
 // CreateSlot creates the slot over the replication protocol, with a deadline, and says meanwhile whom it
 // waits for. On a failure no slot is left.
 func CreateSlot(ctx context.Context, s *pg.Source, step plan.Step, timeout time.Duration, emit func(plan.Event)) error {
+	return createSlot(ctx, s, step.Do.SQL, timeout, step, emit, nil)
+}
+
+// createSlot hands the name of the snapshot that the slot exports to taken, which has to take it over before it returns.
+func createSlot(ctx context.Context, s *pg.Source, statement string, timeout time.Duration, step plan.Step, emit func(plan.Event), taken func(snapshot string) error) error {
 	r, err := pg.OpenSourceReplication(ctx, s.Address(), "sync")
 	if err != nil {
 		return err
@@ -26,7 +31,10 @@ func CreateSlot(ctx context.Context, s *pg.Source, step plan.Step, timeout time.
 	defer cancel()
 	result := make(chan error, 1)
 	go func() {
-		_, err := r.CreateSlot(limited, step.Do.SQL)
+		_, snapshot, err := r.CreateSlot(limited, statement)
+		if err == nil && taken != nil {
+			err = taken(snapshot)
+		}
 		result <- err
 	}()
 	var last []pg.Blocker

@@ -77,6 +77,10 @@ func Publish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o pl
 			},
 		},
 	}
+	if o.Copy == plan.CopyStream { // the copy makes the slot, whose snapshot dies with it
+		stage.Title = "publication"
+		stage.Steps = stage.Steps[:len(stage.Steps)-1]
+	}
 	stage.Steps = slices.Insert(stage.Steps, 1, identitySteps(repairs)...)
 	return stage
 }
@@ -143,6 +147,31 @@ where database = current_database() and not active and (slot_name = ` + plan.Quo
 func syncSlots(run plan.RunID) string {
 	return `slot_name like 'pg\_%\_sync\_%\_' || substring(obj_description(to_regnamespace('pgleap'), 'pg_namespace') from 'other=([0-9]+)')
   and (not active or exists (select from pg_stat_activity a where a.pid = active_pid and a.application_name = ` + plan.QuoteLiteral(run.Object()) + `))`
+}
+
+// Streamed returns the stage that copies the rows by CallStream, makes the keys that replication finds rows by, and then
+// follows the changes.
+func Streamed(run plan.RunID, target plan.Facts, sel plan.Selection, keys []plan.Step) plan.Stage {
+	create := createSubscription(run, Conninfo, target.Version, "copy_data = false, synchronous_commit = 'off'")
+	stage := Subscribe(run, target, sel)
+	subscription, enable, ready := stage.Steps[0], stage.Steps[1], stage.Steps[2]
+	subscription.Why = "commits together with its record in the journal; from the slot's point on the changes arrive, and nothing is copied"
+	subscription.Do.SQL, subscription.ByHand = create, subscriptionByHand(create)
+	enable.Title, enable.Notice = "enable the subscription: what was written since the snapshot arrives", "a walsender that follows"
+	ready.Title, ready.Notice, ready.Lock = "see that each table is followed", "nothing", ""
+	stage.Title = "rows are copied in streams, then followed"
+	stage.Steps = slices.Concat([]plan.Step{{
+		ID: StepStream, Title: fmt.Sprintf("create replication slot %s, and copy %s in streams at its snapshot", run.Object(), plan.Plural(len(sel.Published), "table")), On: plan.Source, Recorded: true,
+		Why:     "the slot gives exactly what the snapshot that it exports does not show: rows are copied by many streams, without an index in the way, and then followed without a gap",
+		Do:      plan.Action{Call: CallStream, SQL: pg.CreateExportingSlotStatement(run.Object())},
+		Undo:    plan.Action{Call: CallUnslot, SQL: DropSlotStatement(run)},
+		ByHand:  plan.NothingByHand("Streams at one snapshot cannot be typed. By hand the copy is PostgreSQL's own: pgleap plan --copy server"),
+		Trouble: slotTrouble,
+		Hazards: []plan.Hazard{plan.HazardWaits, plan.HazardRetainsWAL, plan.HazardLoad},
+		Lock:    "ACCESS SHARE on each table of the source while its rows are read: ALTER TABLE, TRUNCATE and VACUUM FULL wait",
+		Notice:  "every row is read once: load on disk, processor and network; one snapshot is held for as long as the whole copy takes, and VACUUM removes nothing newer; WAL stays on the source's disk",
+	}}, keys, []plan.Step{subscription, enable, ready})
+	return stage
 }
 
 // Subscribe returns the stage that copies the rows and then follows the changes.

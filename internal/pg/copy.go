@@ -1,6 +1,7 @@
 package pg
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -33,7 +34,11 @@ func Pipe(ctx context.Context, from *Source, to *Target, read, write string) (ro
 	given := make(chan error, 1)
 	counted := &counter{w: w}
 	go func() {
-		_, err := from.CopyTo(ctx, counted, read)
+		buffered := bufio.NewWriterSize(counted, pipeBuffer) // each row comes by itself
+		_, err := from.CopyTo(ctx, buffered, read)
+		if err == nil {
+			err = buffered.Flush()
+		}
 		_ = w.CloseWithError(err) // nil ends the text
 		given <- err
 	}()
@@ -50,6 +55,9 @@ func Pipe(ctx context.Context, from *Source, to *Target, read, write string) (ro
 	}
 	return rows, counted.n, nil
 }
+
+// pipeBuffer is what goes from one side to the other at a time: to hand over every row costs more than to copy it.
+const pipeBuffer = 64 << 10
 
 // codeCopyFailed is what the server says when we end a COPY because its text cannot be had.
 const codeCopyFailed = "57014"

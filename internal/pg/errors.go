@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -94,3 +95,9 @@ const (
 	CodeObjectInUse = "55006"
 	CodeUnsupported = "0A000"
 )
+
+// ConnectionLost tells whether a server's answer means that it has ended the session, and a new one may do.
+func ConnectionLost(err error) bool {
+	code := Code(err)
+	return strings.HasPrefix(code, "08") || strings.HasPrefix(code, "57P0")
+}

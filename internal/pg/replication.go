@@ -54,13 +54,19 @@ func CreateSlotStatement(name string) string {
 	return fmt.Sprintf("CREATE_REPLICATION_SLOT %s LOGICAL pgoutput NOEXPORT_SNAPSHOT", name)
 }
 
-// CreateSlot sends statement, made by CreateSlotStatement, and returns the slot's consistent point. It waits
-// for every open write transaction of the cluster; when ctx ends the server takes the slot back.
-func (r *SourceReplication) CreateSlot(ctx context.Context, statement string) (SourceLSN, error) {
+// CreateExportingSlotStatement is the same for a slot whose creation exports the snapshot of its consistent point.
+func CreateExportingSlotStatement(name string) string {
+	return fmt.Sprintf("CREATE_REPLICATION_SLOT %s LOGICAL pgoutput EXPORT_SNAPSHOT", name)
+}
+
+// CreateSlot sends statement, made by CreateSlotStatement or CreateExportingSlotStatement, and returns the slot's
+// consistent point and the name of the snapshot that it exports, which dies with the session or its next command. It
+// waits for every open write transaction of the cluster; when ctx ends the server takes the slot back.
+func (r *SourceReplication) CreateSlot(ctx context.Context, statement string) (at SourceLSN, snapshot string, err error) {
 	res, err := pglogrepl.ParseCreateReplicationSlot(r.conn.Exec(ctx, statement))
 	if err != nil {
-		return SourceLSN{}, normalise(ctx, err)
+		return SourceLSN{}, "", normalise(ctx, err)
 	}
 	lsn, err := pglogrepl.ParseLSN(res.ConsistentPoint)
-	return SourceLSN{lsn}, err
+	return SourceLSN{lsn}, res.SnapshotName, err
 }

@@ -27,9 +27,9 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 	entries = schema.Choose(entries, chosenIndexes(repairs))
 	roles := plan.RoleStatementsFor(source, target, o)
 	stages := []plan.Stage{
-		definitions(run, source, roles, entries, repairs),
+		definitions(run, source, roles, entries, repairs, o),
 		withFilenodes(run, source.Version, pgsync.Publish(run, source, target, sel, o)),
-		pgsync.Subscribe(run, target, sel),
+		subscribe(run, target, sel, entries, repairs, o),
 		withLargeObjects(finish(run, source, target, sel, o, roles, entries), o),
 	}
 	wayBack := !o.NoWayBack && len(plan.WayBack(source, target, o)) == 0
@@ -71,7 +71,7 @@ const (
 	stepCompare plan.StepID = "finish.compare"
 )
 
-func definitions(run plan.RunID, source plan.Facts, roles plan.RoleStatements, entries []schema.Entry, repairs []plan.IdentityRepair) plan.Stage {
+func definitions(run plan.RunID, source plan.Facts, roles plan.RoleStatements, entries []schema.Entry, repairs []plan.IdentityRepair, o plan.Options) plan.Stage {
 	steps := []plan.Step{{
 		ID: stepJournal, Title: "create the journal", On: plan.Target,
 		Why:   "it survives the operator's machine: the same command from anywhere goes on",
@@ -86,10 +86,32 @@ func definitions(run plan.RunID, source plan.Facts, roles plan.RoleStatements, e
 		Recorded: true, Do: plan.Action{Call: callInitial},
 		Undo: plan.Action{Call: callClear}, ByHand: plan.NothingByHand("pgleap writes down what abort must leave there. By hand the way back is the database itself: it is empty now, and can be dropped and made again"), Notice: noticeNobody,
 	})
+	rows := slices.Concat(schema.DefinitionSteps(entries), pgsync.TargetIdentitySteps(repairs))
+	if o.Copy == plan.CopyStream {
+		rows = schema.RowSteps(entries)
+	}
 	return plan.Stage{
 		ID: plan.StageSchema, Title: "definitions on the target, without what is quicker to make after the copy", Session: schema.SessionSettings(),
-		Steps: slices.Concat(steps, schema.DefinitionSteps(entries), pgsync.TargetIdentitySteps(repairs)),
+		Steps: slices.Concat(steps, rows),
 	}
+}
+
+// subscribe is the stage of the first copy, in the way that was chosen.
+func subscribe(run plan.RunID, target plan.Facts, sel plan.Selection, entries []schema.Entry, repairs []plan.IdentityRepair, o plan.Options) plan.Stage {
+	if o.Copy != plan.CopyStream {
+		return pgsync.Subscribe(run, target, sel)
+	}
+	stage := pgsync.Streamed(run, target, sel, slices.Concat(schema.KeySteps(entries, sizes(sel)), pgsync.TargetIdentitySteps(repairs)))
+	stage.Session = schema.SessionSettings()
+	return stage
+}
+
+func sizes(sel plan.Selection) map[plan.Name]int64 {
+	m := map[plan.Name]int64{}
+	for _, r := range sel.Published {
+		m[r.Name] = r.Bytes
+	}
+	return m
 }
 
 // chosenIndexes are the indexes that have to be there before the first row: apply finds its rows by them.
@@ -104,11 +126,7 @@ func chosenIndexes(repairs []plan.IdentityRepair) []plan.Name {
 }
 
 func finish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o plan.Options, roles plan.RoleStatements, entries []schema.Entry) plan.Stage {
-	sizes := map[plan.Name]int64{}
-	for _, r := range sel.Published {
-		sizes[r.Name] = r.Bytes
-	}
-	steps := schema.FinishSteps(entries, sizes, sel.MatViews)
+	steps := schema.FinishSteps(entries, sizes(sel), sel.MatViews)
 	for _, r := range append(append(append([]plan.Relation{}, sel.Published...), sel.Roots...), populated(sel.MatViews)...) {
 		steps = append(steps, plan.Step{
 			ID: plan.StepID("finish.analyze." + r.Name.Schema + "." + r.Name.Name), Title: "analyze " + r.Name.String(), On: plan.Target,

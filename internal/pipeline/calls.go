@@ -34,6 +34,10 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 	switch name {
 	case pgsync.CallSlot:
 		return pgsync.CreateSlot(ctx, r.source, s, r.Options.SlotTimeout, r.emit)
+	case pgsync.CallStream:
+		return (&pgsync.Streams{
+			Connect: loader{r}, Run: r.Run, Tables: r.sel.Published, Jobs: r.Options.CopyJobs, PartBytes: r.Options.CopySplit, SlotTimeout: r.Options.SlotTimeout, Step: s, Emit: r.emit, Point: r.point,
+		}).Do(ctx, r.source)
 	case pgsync.CallUnslot:
 		publisher, lane := r.publisher(s.On)
 		return pgsync.DropSlot(ctx, publisher, lane, statementOf(s))

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -27,18 +28,15 @@ func withFilenodes(run plan.RunID, v pgver.Version, stage plan.Stage) plan.Stage
 	if v.Has(pgver.PublishTruncate) {
 		return stage
 	}
-	var steps []plan.Step
-	for _, s := range stage.Steps {
-		if s.ID == stepSlot {
-			steps = append(steps, plan.Step{
-				ID: stepFilenodes, Title: "remember the file of every published table", On: plan.Source, Recorded: true,
-				Why: "this server does not publish TRUNCATE: the truncated rows would stay on the target. Cutover refuses when a table has another file",
-				Do:  plan.Action{Call: callFilenodes, SQL: filenodesStatement(run)}, ByHand: filenodesByHand(run), Notice: noticeReads,
-			})
-		}
-		steps = append(steps, s)
+	at := slices.IndexFunc(stage.Steps, func(s plan.Step) bool { return s.ID == stepSlot })
+	if at < 0 { // the copy makes it
+		at = len(stage.Steps)
 	}
-	stage.Steps = steps
+	stage.Steps = slices.Insert(stage.Steps, at, plan.Step{
+		ID: stepFilenodes, Title: "remember the file of every published table", On: plan.Source, Recorded: true,
+		Why: "this server does not publish TRUNCATE: the truncated rows would stay on the target. Cutover refuses when a table has another file",
+		Do:  plan.Action{Call: callFilenodes, SQL: filenodesStatement(run)}, ByHand: filenodesByHand(run), Notice: noticeReads,
+	})
 	return stage
 }
 

@@ -295,6 +295,9 @@ const trendOver = 500 * time.Millisecond
 func (r *run) replication(ctx context.Context, st *Status, th Thresholds) error {
 	before, err := pgsync.ReadLag(ctx, r.source, r.Run)
 	if errors.Is(err, pgsync.ErrNoSlot) {
+		if made, err := r.slotMade(ctx); err != nil || !made {
+			return err
+		}
 		st.Problems = append(st.Problems, Problem{Level: Critical, Text: "the replication slot " + r.Run.Object() + " is gone from the source: what was written since cannot come any more", Mend: "pgleap abort, then pgleap sync"})
 		return nil
 	}

@@ -28,7 +28,7 @@ func Sync(ctx context.Context, c Config, saved *plan.Plan) error {
 	}
 	if known {
 		if saved == nil { // how to walk, not what: the newest word counts
-			r.Options.SlotTimeout, r.Options.Jobs = c.Options.SlotTimeout, c.Options.Jobs
+			r.Options.SlotTimeout, r.Options.Jobs, r.Options.CopyJobs = c.Options.SlotTimeout, c.Options.Jobs, c.Options.CopyJobs
 		}
 		if err = r.errAborting(ctx); err == nil {
 			err = r.resumable(ctx, saved)
@@ -58,10 +58,23 @@ func (r *run) stillFollows(ctx context.Context) error {
 	if err != nil || !done[plan.StagePublish] || done[plan.StageSwitch] {
 		return err
 	}
+	if made, err := r.slotMade(ctx); err != nil || !made {
+		return err
+	}
 	if _, err = pgsync.ReadLag(ctx, r.source, r.Run); errors.Is(err, pgsync.ErrNoSlot) {
 		return slotGone(err)
 	}
 	return err
+}
+
+// slotMade tells whether the slot has to be there once the publication is: a copy in streams makes it, anew with every
+// attempt.
+func (r *run) slotMade(ctx context.Context) (bool, error) {
+	if r.Options.Copy != plan.CopyStream {
+		return true, nil
+	}
+	steps, err := r.journal.Steps(ctx)
+	return steps[pgsync.StepStream], err
 }
 
 // slotGone is what an ErrNoSlot means for the run.

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// streamed are the flags of a copy in streams, with parts so small that a test's tables are split.
+var streamed = []string{"--copy", "stream", "--copy-split", "1"}
+
+// everyKind is what a copy may get wrong: types whose binary form is another server's, a column that is computed, parts
+// of a table, children, and rows beside their pages.
+const everyKind = `
+create type mood as enum ('sad', 'ok', 'happy');
+create type pair as (a int, b text);
+create domain positive as int check (value > 0);
+create table types (id int primary key, e mood, ea mood[], c pair, ca pair[], d positive, r regclass, ra regtype[], t text, n numeric(12,3), f float8, ts timestamptz, i interval, j jsonb, b bytea, u uuid, ip inet, tz timetz, rng int4range, x bit varying(5), ch "char", arr text[], v tsvector, p point);
+insert into types select g, 'ok', array['sad', 'happy']::mood[], (g, 'x')::pair, array[(g, null)::pair], g, 'pg_class', array['int4', 'types']::regtype[], repeat('ä', g), g / 7.0, g / 3.0, now(), '1 mon -2 days', '{"a": [1, null]}', '\x00ff', md5(g::text)::uuid, '10.0.0.1/8', '12:00+02', '[1,5)', '101', 'y', array['a', null, '{"}'], 'a b', '(1,2)' from generate_series(1, 500) g;
+insert into types (id, n, f) values (1000, 'NaN', 'NaN'), (1001, null, '-Infinity');
+create table wide (id int primary key, doc text);
+alter table wide alter doc set storage external;
+insert into wide select g, repeat(md5(g::text), 2000) from generate_series(1, 100) g;
+create table short (id bigserial primary key, v int);
+insert into short (v) select g from generate_series(1, 200000) g;
+delete from short where id % 7 = 0;
+create table empty (id int primary key, note text);
+create table "Odd ""Name" ("select" int primary key, "ä b" text);
+insert into "Odd ""Name" values (1, E'tab\tnew\nline \\N'), (2, '\N'), (3, null), (4, '');
+create table parent (id int primary key, v text);
+create table child (more int, primary key (id)) inherits (parent);
+insert into parent select g, 'p' from generate_series(1, 1000) g;
+insert into child select g, 'c', g from generate_series(1001, 3000) g;
+create table bare ();
+insert into bare default values;
+alter table bare replica identity full;
+create table refers (id int primary key, to_short bigint references short);
+insert into refers select id, id from short limit 1000;
+create index on short (v);
+create table parted (id int, at date) partition by range (at);
+create table parted_1 partition of parted for values from ('2020-01-01') to ('2021-01-01');
+create table parted_2 partition of parted for values from ('2021-01-01') to ('2022-01-01');
+alter table parted_1 add primary key (id, at);
+alter table parted_2 add primary key (id, at);
+insert into parted select g, date '2020-01-01' + g % 700 from generate_series(1, 5000) g`
+
+const generatedKind = `create table computed (id int primary key, a int, b int generated always as (a * 2) stored, i int generated always as identity);
+insert into computed (id, a) select g, g from generate_series(1, 1000) g`
+
+// rows is every table's number of rows, and what they hold.
+func (c *client) rows() string {
+	c.t.Helper()
+	var all []string
+	for _, table := range strings.Split(c.run("select oid::regclass from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace order by relname::text collate \"C\""), "\n") {
+		all = append(all, table+" "+c.run(fmt.Sprintf("select count(*), md5(string_agg(t::text, ',' order by t::text collate \"C\")) from only %s t", table)))
+	}
+	return strings.Join(all, "\n")
+}
+
+func everyKindFor(major int) string {
+	if major < 12 {
+		return everyKind
+	}
+	return everyKind + ";\n" + generatedKind
+}
+
+// TestStreamCopy: what streams carry over equals what was there, whatever its kind, and what is written meanwhile and
+// afterwards follows.
+func TestStreamCopy(t *testing.T) {
+	for _, pair := range [][2]int{{10, 18}, {13, 18}, {14, 15}, {17, 18}} {
+		t.Run(fmt.Sprintf("%d_%d", pair[0], pair[1]), func(t *testing.T) {
+			t.Parallel()
+			s := startServers(t, pair[0], pair[1])
+			u := s.upgrade(t, everyKindFor(pair[0]))
+			u.source.run("set extra_float_digits = 3")
+			u.run(exitOK, append([]string{"sync"}, streamed...)...)
+			u.equal()
+			u.run(exitOK, "cutover", "--confirm", u.name, "--max-write-stall", "5s")
+			u.target.run("insert into short (v) values (1); update parted set at = '2020-06-01' where id = 1; delete from wide where id = 1")
+			u.run(exitOK, "rollback", "--confirm", u.name, "--max-write-stall", "5s")
+			u.equal()
+			u.run(exitOK, "abort")
+			u.source.is("f", "select exists (select from pg_replication_slots) or exists (select from pg_publication) or to_regnamespace('pgleap') is not null")
+		})
+	}
+}
+
+// equal fails the test unless both servers hold the same rows; what was written last may still be on its way.
+func (u *upgrade) equal() {
+	u.t.Helper()
+	want := ""
+	await(u.t, "the rows to be there", func() bool {
+		want = u.source.rows()
+		return u.target.rows() == want
+	})
+}
+
+// TestStreamKilled: killed anywhere, the same command ends as if nothing had been; never with a row twice.
+func TestStreamKilled(t *testing.T) {
+	s := startServers(t, 13, 18)
+	for _, at := range []string{"subscribe.stream.before", "subscribe.stream.slot", "subscribe.stream.part", "subscribe.stream.done", "subscribe.key.public.short_pkey.before", "subscribe.subscription.before", "subscribe.enable.after"} {
+		t.Run(at, func(t *testing.T) {
+			u := s.upgrade(t, everyKindFor(13))
+			u.killed(at, append([]string{"sync"}, streamed...)...)
+			u.source.run("insert into short (v) select g from generate_series(1, 100) g; update wide set doc = doc || 'x' where id < 10")
+			u.run(exitOK, append([]string{"sync"}, streamed...)...)
+			u.equal()
+			u.source.is("1", "select count(*) from pg_replication_slots where database = current_database() and slot_name !~ 'back|proof'")
+			u.run(exitOK, "abort")
+			u.source.is("f", "select exists (select from pg_replication_slots where database = current_database()) or to_regnamespace('pgleap') is not null")
+			u.target.is("0", "select count(*) from pg_class where relnamespace = 'public'::regnamespace")
+		})
+	}
+}
+
+// TestStreamCut: a stream whose connection is cut goes on within the snapshot; without the snapshot the copy begins anew.
+func TestStreamCut(t *testing.T) {
+	s := startServers(t, 14, 18)
+	cut := func(t *testing.T, u *upgrade, which string) finished {
+		t.Helper()
+		run := u.start([]string{stopAt + "=subscribe.stream.part"}, append([]string{"sync", "--json"}, streamed...)...)
+		awaitStopped(t, run)
+		if n := u.source.run("select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and application_name like 'pgleap/%' and state = 'idle in transaction' and " + which); n == "0" {
+			t.Fatal("there is nothing to cut")
+		}
+		goOn(t, run)
+		return run.wait()
+	}
+	t.Run("one stream", func(t *testing.T) {
+		u := s.upgrade(t, everyKindFor(14))
+		cut(t, u, "query like 'set lc_monetary%'").exits(exitOK).says("tried again within the same snapshot")
+		u.equal()
+	})
+	t.Run("the snapshot", func(t *testing.T) {
+		u := s.upgrade(t, everyKindFor(14))
+		cut(t, u, "true")
+		u.source.run("insert into short (v) values (1)")
+		u.run(exitOK, append([]string{"sync"}, streamed...)...)
+		u.equal()
+	})
+}
+
+// TestRehearsalOfStreams is the whole upgrade with its oracle, under load.
+func TestRehearsalOfStreams(t *testing.T) {
+	for _, pair := range [][2]int{{10, 18}, {13, 18}, {14, 15}, {17, 18}} {
+		for _, scenario := range []string{"shop", "odd-names"} {
+			t.Run(fmt.Sprintf("%s_%d_%d", scenario, pair[0], pair[1]), func(t *testing.T) {
+				t.Parallel()
+				c := shortLoad(pair[0], pair[1], scenario)
+				c.With = []string{"--copy=stream", "--copy-split=1"}
+				mustPass(t, rehearse(t, c))
+			})
+		}
+	}
+}

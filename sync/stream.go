@@ -296,7 +296,7 @@ func (w *stream) carry(ctx context.Context, p part) error {
 		err := w.open(ctx)
 		if err == nil {
 			w.begun.Do(func() { w.Point(string(w.Step.ID) + ".part") })
-			_, _, err = pg.Pipe(ctx, w.from, w.to, read, write)
+			_, _, err = pg.Pipe(ctx, w.from, w.to, read, write, nil)
 		}
 		if err == nil {
 			return nil

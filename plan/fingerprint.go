@@ -69,6 +69,7 @@ type stepEssence struct {
 	Recorded bool
 	Do, Undo Action
 	Batch    string
+	Early    bool `json:",omitempty"`
 	Except   []string
 }
 
@@ -175,7 +176,7 @@ func essenceOfStage(s Stage) stageEssence {
 	e := stageEssence{ID: s.ID, Budget: s.Budget, UndoOnFailure: s.UndoOnFailure, Irreversible: s.Irreversible, Session: s.Session}
 	for _, st := range s.Steps {
 		e.Steps = append(e.Steps, stepEssence{
-			ID: st.ID, On: st.On, Probe: st.Probe, Recorded: st.Recorded, Do: st.Do, Undo: st.Undo, Batch: st.Batch, Except: st.Except,
+			ID: st.ID, On: st.On, Probe: st.Probe, Recorded: st.Recorded, Do: st.Do, Undo: st.Undo, Batch: st.Batch, Early: st.Early, Except: st.Except,
 		})
 	}
 	sortBatches(e.Steps)

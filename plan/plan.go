@@ -125,6 +125,9 @@ type Step struct {
 
 	// Batch: neighbouring steps of one batch run side by side.
 	Batch string `json:"batch,omitempty"`
+	// Early: the step begins as soon as the rows of Table are there, beside the copy of the others, which is the nearest
+	// step above that is not early. In a table the batches go one after the other.
+	Early bool `json:"early,omitempty"`
 	// Weight orders the steps of a batch, heaviest first: bytes of the table.
 	Weight int64 `json:"weight,omitempty"`
 }

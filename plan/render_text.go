@@ -59,7 +59,7 @@ func writeStep(b *bytes.Buffer, s Stage, st Step) {
 		fmt.Fprintf(b, "    %s\n", line)
 	}
 	if st.Batch != "" {
-		fmt.Fprintf(b, "    side by side with the other steps of batch %s\n", OneLine(st.Batch))
+		fmt.Fprintf(b, "    side by side with the other steps of batch %s%s\n", OneLine(st.Batch), map[bool]string{true: ", as soon as the table's rows are there"}[st.Early])
 	}
 	for _, part := range st.parts() {
 		b.WriteString("    " + part.label + "\n")

@@ -48,11 +48,12 @@ order by 1, 2`, run.Object())
 	})
 }
 
-// FollowCopy waits until every table is ready, reports bytes, and says what is wrong when nothing moves.
+// FollowCopy waits until every table is ready, reports bytes, and says what is wrong when nothing moves. loaded is told,
+// more than once, which tables' rows are there.
 //
 // On a source where nobody writes it writes a marker itself while tables are to catch up: their workers notice
 // that they are done when something arrives, and else only at a keepalive (10 s a table, measured 10 → 12).
-func FollowCopy(ctx context.Context, source *pg.Source, t *pg.Target, run plan.RunID, step plan.Step, sel plan.Selection, emit func(plan.Event)) error {
+func FollowCopy(ctx context.Context, source *pg.Source, t *pg.Target, run plan.RunID, step plan.Step, sel plan.Selection, emit func(plan.Event), loaded func(plan.Name)) error {
 	sizes := map[plan.Name]int64{}
 	var total int64
 	for _, r := range sel.Published {
@@ -66,6 +67,11 @@ func FollowCopy(ctx context.Context, source *pg.Source, t *pg.Target, run plan.R
 		states, err := Tables(ctx, t, run)
 		if err != nil {
 			return err
+		}
+		for _, st := range states {
+			if st.State == "copied" || st.State == "ready" {
+				loaded(st.Table)
+			}
 		}
 		ready, done := Progress(states, sizes)
 		if ready == len(sel.Published)+1 {

@@ -88,17 +88,22 @@ func TestStreamCopy(t *testing.T) {
 // equal fails the test unless both servers hold the same rows; what was written last may still be on its way.
 func (u *upgrade) equal() {
 	u.t.Helper()
-	want := ""
+	var want, got string
+	defer func() {
+		if got != want {
+			u.t.Logf("the source holds\n%s\nthe target\n%s", want, got)
+		}
+	}()
 	await(u.t, "the rows to be there", func() bool {
-		want = u.source.rows()
-		return u.target.rows() == want
+		want, got = u.source.rows(), u.target.rows()
+		return got == want
 	})
 }
 
 // TestStreamKilled: killed anywhere, the same command ends as if nothing had been; never with a row twice.
 func TestStreamKilled(t *testing.T) {
 	s := startServers(t, 13, 18)
-	for _, at := range []string{"subscribe.stream.before", "subscribe.stream.slot", "subscribe.stream.part", "subscribe.stream.done", "subscribe.key.public.short_pkey.before", "subscribe.subscription.before", "subscribe.enable.after"} {
+	for _, at := range []string{"subscribe.stream.before", "subscribe.stream.slot", "subscribe.stream.part", "subscribe.stream.done", "subscribe.index.public.short_pkey.before", "subscribe.index.public.types_pkey.done", "subscribe.analyze.public.types.before", "subscribe.subscription.before", "subscribe.enable.after"} {
 		t.Run(at, func(t *testing.T) {
 			u := s.upgrade(t, everyKindFor(13))
 			u.killed(at, append([]string{"sync"}, streamed...)...)

@@ -30,6 +30,7 @@ var settings = []string{
 	"logical_decoding_work_mem", "wal_sender_timeout", "max_prepared_transactions", "max_locks_per_transaction", "max_connections",
 	"server_encoding", "lc_collate", "lc_ctype", "synchronous_standby_names", "synchronous_commit", "autovacuum",
 	"track_commit_timestamp", "password_encryption", "block_size", "max_wal_size",
+	"shared_buffers", "maintenance_work_mem",
 }
 
 // Read reads the facts of one server as they concern run. It needs no superuser; it changes nothing, takes no

@@ -109,6 +109,7 @@ type run struct {
 	plan    plan.Plan
 	sel     plan.Selection
 
+	loading   *loading       // what is done beside a copy that goes on; nil where none does
 	direction plan.Direction // of the switch; backward in what turned returns
 
 	proof       *cutover.Proof // of the fence; nil until a switch is prepared

@@ -139,6 +139,10 @@ func (r *reader) readTarget(ctx context.Context) error {
 	}
 	r.reading.Target.Address = r.Target.HostPort()
 	r.reading.Target.Cluster.Settings = settings
+	c := &r.reading.Target.Cluster
+	if c.MemoryBytes, c.Processors = catalog.Machine(ctx, r.target); ctx.Err() != nil {
+		return ctx.Err()
+	}
 	close(r.targetRead)
 	return nil
 }

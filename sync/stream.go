@@ -369,7 +369,7 @@ func (s *Streams) tell(work *streamWork, over <-chan struct{}) {
 		work.mu.Unlock()
 		s.Emit(plan.Event{
 			Kind: plan.EventProgress, Step: s.Step.ID, Bytes: work.bytes.Load(), Total: work.total,
-			Data: map[string]any{"tables_done": tables, "tables": len(s.Tables), "parts_done": done, "parts": work.of},
+			Data: map[string]any{"tables_ready": tables, "tables": len(s.Tables), "parts_done": done, "parts": work.of},
 		})
 	}
 }

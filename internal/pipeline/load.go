@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -33,7 +34,7 @@ func (r *run) loadTables(ctx context.Context, stage plan.Stage, copying plan.Ste
 			return err
 		}
 	}
-	l := newLoading(steps, recorded)
+	l := newLoading(steps, recorded, r.indexBytes())
 	r.loading = l
 	defer func() { r.loading = nil }()
 	group, inner := errgroup.WithContext(ctx)
@@ -70,9 +71,9 @@ func (r *run) loader(ctx context.Context, stage plan.Stage, l *loading, recorded
 				}
 			}
 		}
-		if l.finished(steps) { // the copy itself tells nothing any more
-			done, total := l.progress()
-			r.emit(plan.Event{Kind: plan.EventProgress, Stage: stage.ID, Message: steps[0].Title, Data: map[string]any{"batch": steps[0].Batch, "done": done, "of": total}})
+		if e, over := l.finished(steps); over { // the copy itself tells nothing any more
+			e.Stage, e.Message = stage.ID, steps[0].Title
+			r.emit(e)
 		}
 	}
 }
@@ -136,6 +137,10 @@ type loading struct {
 	done   int
 	over   bool // nothing more is handed out
 	copied bool // all rows are there
+
+	copy    plan.Event // the last that the copy told
+	bytes   int64      // of the source's indexes that are built
+	ofBytes int64
 }
 
 // loadingTable is what is to be done with one table.
@@ -143,9 +148,11 @@ type loadingTable struct {
 	batches [][]plan.Step // the first is handed out, or next
 	open    int           // steps handed out and not finished
 	there   bool
+	each    int64 // bytes of an index, on the average
 }
 
-func newLoading(steps []plan.Step, recorded map[plan.StepID]bool) *loading {
+// newLoading: indexes are the bytes of each table's indexes on the source.
+func newLoading(steps []plan.Step, recorded map[plan.StepID]bool, indexes map[plan.Name]int64) *loading {
 	l := &loading{tables: map[plan.Name]*loadingTable{}}
 	l.change = sync.NewCond(&l.mu)
 	for _, s := range steps {
@@ -162,6 +169,16 @@ func newLoading(steps []plan.Step, recorded map[plan.StepID]bool) *loading {
 			t.batches = append(t.batches, nil)
 		}
 		t.batches[len(t.batches)-1] = append(t.batches[len(t.batches)-1], s)
+	}
+	for name, t := range l.tables {
+		n := int64(0)
+		for _, s := range slices.Concat(t.batches...) {
+			if s.Batch == schema.BatchIndexes {
+				n++
+			}
+		}
+		t.each = indexes[name] / max(n, 1)
+		l.ofBytes += t.each * n
 	}
 	return l
 }
@@ -230,13 +247,16 @@ func (l *loading) next() []plan.Step {
 	return steps
 }
 
-// finished notes that the steps are done, and tells whether the copy is over too.
-func (l *loading) finished(steps []plan.Step) (copied bool) {
+// finished notes that the steps are done, and returns how far everything is, and whether the copy is over.
+func (l *loading) finished(steps []plan.Step) (e plan.Event, copied bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.done += len(steps)
 	for _, s := range steps {
 		t := l.tables[*s.Table]
+		if s.Batch == schema.BatchIndexes {
+			l.bytes += t.each
+		}
 		if t.open--; t.open == 0 {
 			l.hand(t)
 		}
@@ -244,7 +264,20 @@ func (l *loading) finished(steps []plan.Step) (copied bool) {
 	if l.done == l.total {
 		l.change.Broadcast()
 	}
-	return l.copied
+	e = l.copy
+	e.Kind, e.Bytes = plan.EventProgress, e.Total
+	return l.whole(e), l.copied
+}
+
+// whole adds to what the copy tells how far what is done beside it is.
+func (l *loading) whole(e plan.Event) plan.Event {
+	e.Time, e.Data = time.Time{}, maps.Clone(e.Data)
+	if e.Data == nil {
+		e.Data = map[string]any{}
+	}
+	e.Data["built"], e.Data["to_build"] = l.done, l.total
+	e.Bytes, e.Total = e.Bytes+l.bytes, e.Total+l.ofBytes
+	return e
 }
 
 // stop hands out nothing more.
@@ -255,19 +288,21 @@ func (l *loading) stop() {
 	l.change.Broadcast()
 }
 
-func (l *loading) progress() (done, total int) {
-	if l == nil {
-		return 0, 0
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.done, l.total
-}
-
-// copying emits what the copy tells, with how far what is done beside it is.
+// copying emits what the copy tells, over everything.
 func (r *run) copying(e plan.Event) {
-	if done, total := r.loading.progress(); e.Kind == plan.EventProgress && total > 0 {
-		e.Data["built"], e.Data["to_build"] = done, total
+	if l := r.loading; l != nil && e.Kind == plan.EventProgress {
+		l.mu.Lock()
+		l.copy = e
+		e = l.whole(e)
+		l.mu.Unlock()
 	}
 	r.emit(e)
+}
+
+func (r *run) indexBytes() map[plan.Name]int64 {
+	m := map[plan.Name]int64{}
+	for _, t := range r.sel.Published {
+		m[t.Name] = t.IndexBytes
+	}
+	return m
 }

@@ -58,13 +58,17 @@ func (s *Streams) Do(ctx context.Context, source *pg.Source) error {
 	if err := s.empty(ctx); err != nil {
 		return err
 	}
+	files, err := readFiles(ctx, source, s.Tables)
+	if err != nil {
+		return err
+	}
 	holder, snapshot, err := s.slot(ctx, source)
 	if err != nil {
 		return err
 	}
 	defer holder.Close()
 	s.Point(string(s.Step.ID) + ".slot")
-	return s.copy(ctx, source, snapshot)
+	return s.copy(ctx, source, snapshot, files)
 }
 
 // empty truncates what an earlier attempt has copied. A table that never held a row is left as it is: each that is truncated
@@ -163,14 +167,8 @@ func (s *Streams) slot(ctx context.Context, source *pg.Source) (holder *pg.Sourc
 
 // pin begins a transaction that sees what the snapshot shows.
 func pin(ctx context.Context, s *pg.Source, snapshot string) error {
-	sql := []string{"begin isolation level repeatable read read only", "set transaction snapshot " + plan.QuoteLiteral(snapshot)}
-	if s.Version().Has(pgver.TransactionTimeout) {
-		sql = slices.Insert(sql, 0, "set transaction_timeout = 0")
-	}
-	for _, statement := range sql {
-		if _, err := s.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("take over snapshot %s: %w", snapshot, err)
-		}
+	if _, err := s.ExecEach(ctx, []string{"begin isolation level repeatable read read only", "set transaction snapshot " + plan.QuoteLiteral(snapshot)}); err != nil {
+		return fmt.Errorf("take over snapshot %s: %w", snapshot, err)
 	}
 	return nil
 }
@@ -290,12 +288,12 @@ func (p part) statements() (read, write string) {
 // attempts is how often a part is copied at most, within the snapshot.
 const streamAttempts = 3
 
-func (s *Streams) copy(ctx context.Context, source *pg.Source, snapshot string) error {
+func (s *Streams) copy(ctx context.Context, source *pg.Source, snapshot string, files map[plan.Name]file) error {
 	parts, err := s.parts(ctx, source)
 	if err != nil {
 		return err
 	}
-	work := &streamWork{parts: make(chan part, len(parts)), open: map[plan.Name]int{}, of: len(parts)}
+	work := &streamWork{parts: make(chan part, len(parts)), open: map[plan.Name]int{}, of: len(parts), files: files}
 	for _, p := range parts {
 		work.parts <- p
 		work.open[p.table.Name]++
@@ -316,7 +314,12 @@ func (s *Streams) copy(ctx context.Context, source *pg.Source, snapshot string) 
 				if err := w.carry(inner, p); err != nil {
 					return err
 				}
-				s.carried(work, p)
+				if work.last(p) {
+					if err := w.complete(inner, p); err != nil {
+						return err
+					}
+					s.Loaded(p.table.Name)
+				}
 			}
 			return nil
 		})
@@ -330,8 +333,9 @@ func (s *Streams) copy(ctx context.Context, source *pg.Source, snapshot string) 
 // streamWork is what the streams share.
 type streamWork struct {
 	parts chan part
-	of    int          // parts in all
-	total int64        // bytes in all, of the source's tables
+	of    int   // parts in all
+	total int64 // bytes in all, of the source's tables
+	files map[plan.Name]file
 	bytes atomic.Int64 // read so far
 
 	mu   sync.Mutex
@@ -339,19 +343,17 @@ type streamWork struct {
 	done int               // parts
 }
 
-// carried notes a part that is there, and tells of the table when it was the last.
-func (s *Streams) carried(work *streamWork, p part) {
+// last notes a part that is there, and tells whether it was the last of its table.
+func (work *streamWork) last(p part) bool {
 	work.mu.Lock()
+	defer work.mu.Unlock()
 	work.done++
 	work.open[p.table.Name]--
-	loaded := work.open[p.table.Name] == 0
-	if loaded {
-		delete(work.open, p.table.Name)
+	if work.open[p.table.Name] > 0 {
+		return false
 	}
-	work.mu.Unlock()
-	if loaded {
-		s.Loaded(p.table.Name)
-	}
+	delete(work.open, p.table.Name)
+	return true
 }
 
 // tell says how far the copy is, until it is over.
@@ -400,9 +402,6 @@ func (w *stream) open(ctx context.Context) (err error) {
 	if w.from, err = w.Connect.OpenSource(ctx); err != nil {
 		return err
 	}
-	if err = pin(ctx, w.from, w.snapshot); err != nil {
-		return &lostSnapshotError{err}
-	}
 	if _, err = w.from.Exec(ctx, streamSettings); err != nil {
 		return err
 	}
@@ -425,12 +424,23 @@ func (e *lostSnapshotError) Error() string {
 }
 func (e *lostSnapshotError) Unwrap() error { return e.err }
 
+// pinned begins the transaction of a part.
+func (w *stream) pinned(ctx context.Context) error {
+	if err := pin(ctx, w.from, w.snapshot); err != nil {
+		return &lostSnapshotError{err}
+	}
+	return nil
+}
+
 // carry copies a part. A COPY is one transaction: what was cut short has left nothing.
 func (w *stream) carry(ctx context.Context, p part) error {
 	read, write := p.statements()
 	for attempt := 1; ; attempt++ {
 		var counted int64 // of the part's bytes: what travels can be more, or less
 		err := w.open(ctx)
+		if err == nil {
+			err = w.pinned(ctx)
+		}
 		if err == nil {
 			w.begun.Do(func() { w.Point(string(w.Step.ID) + ".part") })
 			_, _, err = pg.Pipe(ctx, w.from, w.to, read, write, func(_ context.Context, n int) error {
@@ -439,6 +449,9 @@ func (w *stream) carry(ctx context.Context, p part) error {
 				w.work.bytes.Add(more)
 				return nil
 			})
+		}
+		if err == nil { // the lock on the table goes with the transaction
+			_, err = w.from.Exec(ctx, "commit")
 		}
 		if err == nil {
 			w.work.bytes.Add(p.bytes - counted)

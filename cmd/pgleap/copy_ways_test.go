@@ -117,10 +117,11 @@ func (r *copyRun) pgcopydb() {
 	r.analyze()
 }
 
-// pgcopydbProgram is that of `make servers`, or the machine's; "" where there is none.
+// pgcopydbProgram is that of `make servers`, or else the machine's; "" where there is none.
 func pgcopydbProgram() string {
 	for _, folder := range pgserver.ClientFolders() {
-		if path := filepath.Join(folder, "pgcopydb"); exec.Command(path, "--version").Run() == nil {
+		path := filepath.Join(folder, "..", "..", "..", "pgcopydb", "bin", "pgcopydb")
+		if exec.Command(path, "--version").Run() == nil {
 			return path
 		}
 	}
@@ -204,7 +205,7 @@ func copyStagesOf(lines []byte) []copyStage {
 		}
 	}
 	if !first.IsZero() {
-		add("EVENTS", last.Sub(first).Seconds())
+		add("first to last event", last.Sub(first).Seconds())
 	}
 	return stages
 }

@@ -81,8 +81,8 @@ type copyKey struct{ dataset, way string }
 // copyResult is one copy.
 type copyResult struct {
 	took    time.Duration
-	cpu     time.Duration   // of the program's own processes, where it is one
-	stages  []copyStage     // of pgleap
+	cpu     time.Duration // of the program's own processes, where it is one
+	stages  []copyStage
 	latency []time.Duration // of the writes on the source, sorted
 	late    int             // writes that began later than they should have by more than the generator may be behind
 }
@@ -159,7 +159,7 @@ func (c *copyBench) measure(d copyDataset) {
 			r := c.once(d, w, expected)
 			key := copyKey{d.name, w.name}
 			c.results[key] = append(c.results[key], r)
-			c.b.Logf("%s, turn %d: %s %.2f s%s", d.name, turn+1, w.name, r.took.Seconds(), copyStages(r.stages))
+			fmt.Fprintf(os.Stderr, "%s, turn %d: %s %.2f s%s\n", d.name, turn+1, w.name, r.took.Seconds(), copyStages(r.stages))
 		}
 	}
 	c.query(c.source.URI("postgres"), "drop database "+d.database())

@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"os"
+)
 
 // copyDataset is a database of the source.
 type copyDataset struct {
@@ -26,7 +29,7 @@ func (d copyDataset) make(c *copyBench) {
 		c.query(c.source.URI(d.database()), sql)
 	}
 	size := c.query(c.source.URI(d.database()), "select pg_size_pretty(pg_database_size(current_database()))")
-	c.b.Logf("%s: %s", d.name, size[0][0])
+	fmt.Fprintf(os.Stderr, "\n%s: %s\n", d.name, size[0][0])
 }
 
 // ordersSQL is pgbench of scale 60 and a table of four million orders with five indexes, one of them GIN.

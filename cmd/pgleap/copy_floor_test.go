@@ -24,18 +24,20 @@ const (
 // through pipes that are pinned to one snapshot, then indexes and constraints.
 func (r *copyRun) floor() {
 	archive := filepath.Join(r.b.TempDir(), "schema")
-	r.client1(r.client(r.source, "pg_dump", "--schema-only", "-Fc", "-f", archive))
 	restore := func(section string, more ...string) {
-		r.client1(r.client(r.target, "pg_restore", append(more, "--exit-on-error", "-d", r.database, "--section="+section, archive)...))
+		r.timed(section, func() {
+			r.succeed(r.client(r.target, "pg_restore", append(more, "--exit-on-error", "-d", r.database, "--section="+section, archive)...))
+		})
 	}
+	r.timed("pg_dump", func() { r.succeed(r.client(r.source, "pg_dump", "--schema-only", "-Fc", "-f", archive)) })
 	restore("pre-data", "--transaction-size=1000")
-	r.floorRows()
+	r.timed("rows", r.floorRows)
 	restore("post-data", "-j", "2")
-	r.analyze()
+	r.timed("analyze", r.analyze)
 }
 
-// client1 runs one client program.
-func (r *copyRun) client1(cmd *exec.Cmd) {
+// succeed runs one client program.
+func (r *copyRun) succeed(cmd *exec.Cmd) {
 	r.b.Helper()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		r.b.Fatalf("%s: %v\n%.2000s", strings.Join(cmd.Args, " "), err, out)

@@ -43,11 +43,22 @@ func (r *copyRun) targetURI() string { return r.target.URI(r.database) }
 
 // native is what the manual tells: the schema, a publication, a subscription.
 func (r *copyRun) native() {
-	r.pipe(r.client(r.source, "pg_dump", "--schema-only"), r.client(r.target, "psql", "--no-psqlrc", "-q", "-v", "ON_ERROR_STOP=1", "-o", os.DevNull))
-	r.query(r.sourceURI(), "create publication copy_native for all tables")
-	r.query(r.targetURI(), "create subscription copy_native connection "+plan.QuoteLiteral(r.sourceURI())+" publication copy_native")
-	r.awaitRow(r.targetURI(), "select from pg_subscription_rel having count(*) = count(*) filter (where srsubstate = 'r') and count(*) > 0")
-	r.analyze()
+	r.timed("schema", func() {
+		r.pipe(r.client(r.source, "pg_dump", "--schema-only"), r.client(r.target, "psql", "--no-psqlrc", "-q", "-v", "ON_ERROR_STOP=1", "-o", os.DevNull))
+	})
+	r.timed("copy", func() {
+		r.query(r.sourceURI(), "create publication copy_native for all tables")
+		r.query(r.targetURI(), "create subscription copy_native connection "+plan.QuoteLiteral(r.sourceURI())+" publication copy_native")
+		r.awaitRow(r.targetURI(), "select from pg_subscription_rel having count(*) = count(*) filter (where srsubstate = 'r') and count(*) > 0")
+	})
+	r.timed("analyze", r.analyze)
+}
+
+// timed does a stage and keeps how long it takes.
+func (r *copyRun) timed(name string, do func()) {
+	begun := time.Now()
+	do()
+	r.result.stages = append(r.result.stages, copyStage{name, time.Since(begun)})
 }
 
 func (r *copyRun) unsubscribe() {
@@ -113,8 +124,8 @@ func (r *copyRun) pgcopydb() {
 	cmd := exec.Command(pgcopydbProgram(), "clone", "--table-jobs", "4", "--index-jobs", "4", "--split-tables-larger-than", "200MB", "--dir", filepath.Join(folder, "work"))
 	cmd.Env = append(os.Environ(), "PGCOPYDB_SOURCE_PGURI="+r.sourceURI(), "PGCOPYDB_TARGET_PGURI="+r.targetURI(), "TMPDIR="+folder,
 		"PATH="+pgserver.ClientFolders()[0]+string(os.PathListSeparator)+os.Getenv("PATH"))
-	r.own(cmd)
-	r.analyze()
+	r.timed("clone", func() { r.own(cmd) })
+	r.timed("analyze", r.analyze)
 }
 
 // pgcopydbProgram is that of `make servers`, or else the machine's; "" where there is none.

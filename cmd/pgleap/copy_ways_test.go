@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"pgleap/internal/pg"
@@ -121,7 +123,10 @@ func copyQueue(n int) <-chan int {
 // pgcopydb clones the database, with the newest client programs before all others.
 func (r *copyRun) pgcopydb() {
 	folder := r.b.TempDir()
-	cmd := exec.Command(pgcopydbProgram(), "clone", "--table-jobs", "4", "--index-jobs", "4", "--split-tables-larger-than", "200MB", "--dir", filepath.Join(folder, "work"))
+	ctx, cancel := context.WithTimeout(r.b.Context(), copyLongest)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, pgcopydbProgram(), "clone", "--table-jobs", "4", "--index-jobs", "4", "--split-tables-larger-than", "200MB", "--dir", filepath.Join(folder, "work"))
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it ends its own processes and queues then
 	cmd.Env = append(os.Environ(), "PGCOPYDB_SOURCE_PGURI="+r.sourceURI(), "PGCOPYDB_TARGET_PGURI="+r.targetURI(), "TMPDIR="+folder,
 		"PATH="+pgserver.ClientFolders()[0]+string(os.PathListSeparator)+os.Getenv("PATH"))
 	r.timed("clone", func() { r.own(cmd) })

@@ -59,6 +59,9 @@ func (r *run) stage(ctx context.Context, stage plan.Stage) error {
 	case plan.StageRefresh:
 		walk = r.refreshAnew
 	}
+	if stage.ID == plan.StageSchema {
+		walk = r.defining
+	}
 	if err := walk(ctx, stage); err != nil {
 		return err
 	}
@@ -77,6 +80,19 @@ func (r *run) stage(ctx context.Context, stage plan.Stage) error {
 	}
 	r.emit(plan.Event{Kind: plan.EventDone, Stage: stage.ID, Message: r.summary(stage), Seconds: time.Since(started).Seconds()})
 	return nil
+}
+
+// defining walks the stage that makes thousands of definitions on the target, and nothing elsewhere: its commits need not
+// be waited for. Each has its record in it, and the stage's own record, which is waited for, covers them all.
+func (r *run) defining(ctx context.Context, stage plan.Stage) error {
+	if _, err := r.target.Exec(ctx, "set synchronous_commit = off"); err != nil {
+		return err
+	}
+	if err := r.steps(ctx, stage); err != nil {
+		return err
+	}
+	_, err := r.target.Exec(ctx, "reset synchronous_commit")
+	return err
 }
 
 // errLocksLost fails when another pgleap may be walking by now.

@@ -18,8 +18,8 @@ var (
 		SlotsUsed SendersUsed WorkersUsed OriginsUsed Prepared Transactions ReachesSource ReachesTarget PgDump Cluster Definitions RoleDetails Trial`)
 	volatileOfRelation = fields("OID Identity IdentityUsable IdentityIndex IdentityCandidate IdentityGenerated NoEquality Rows Bytes IndexBytes UniqueIndex")
 	volatileOfStep     = fields("Title Why Hazards Weight Lock Notice Estimate Table ByHand Trouble")
-	volatileOfStage    = fields("Title")
-	volatileOfOptions  = fields("Jobs SlotTimeout Accept")
+	volatileOfStage    = fields("Title Speed")
+	volatileOfOptions  = fields("Jobs SlotTimeout Accept CopyJobs CopySplit")
 	volatileOfPlan     = fields("Tool Findings Totals")
 )
 

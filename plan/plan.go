@@ -6,6 +6,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -140,8 +141,12 @@ type Stage struct {
 	Budget        time.Duration `json:"budget,omitempty"`          // nanoseconds; the stage ends within this, or it fails
 	UndoOnFailure bool          `json:"undo_on_failure,omitempty"` // undone automatically
 	Session       string        `json:"session,omitempty"`         // what a session that runs the stage's statements sends first
+	Speed         string        `json:"speed,omitempty"`           // what it sends then: it changes nothing but how quick the stage is
 	Irreversible  bool          `json:"irreversible,omitempty"`    // from here on there is no abort
 }
+
+// sessionText is what a session of the stage sends first.
+func (s Stage) sessionText() string { return strings.Trim(s.Session+"\n"+s.Speed, "\n") }
 
 // Step returns the step with that id.
 func (s Stage) Step(id StepID) (Step, bool) {

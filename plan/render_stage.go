@@ -28,8 +28,8 @@ func (p Plan) mdStage(b *bytes.Buffer, number int, s Stage) {
 	if s.ID == StageSwitch {
 		s.mdOnOnePage(b, number)
 	}
-	if s.Session != "" {
-		mdTyped(b, Typed{In: TerminalNew, About: "what this stage needs of its session", Text: Terminated(s.Session)})
+	if s := s.sessionText(); s != "" {
+		mdTyped(b, Typed{In: TerminalNew, About: "what this stage needs of its session", Text: Terminated(s)})
 	}
 	for i := 0; i < len(s.Steps); {
 		n := s.group(i)

@@ -36,9 +36,9 @@ func writeStage(b *bytes.Buffer, s Stage) {
 	for _, note := range s.notes() {
 		b.WriteString("  ! " + note + "\n")
 	}
-	if s.Session != "" {
+	if s := s.sessionText(); s != "" {
 		b.WriteString("  a session of this stage begins with:\n")
-		for _, line := range indentAll("        ", strings.Trim(s.Session, "\n")) {
+		for _, line := range indentAll("        ", s) {
 			b.WriteString(line + "\n")
 		}
 	}

@@ -107,7 +107,7 @@ func subscribe(run plan.RunID, target plan.Facts, sel plan.Selection, early, oth
 	} else {
 		stage.Steps = append(stage.Steps, loaded...)
 	}
-	stage.Session = schema.SessionSettings() + "\n" + loadSettings(target, o)
+	stage.Session, stage.Speed = schema.SessionSettings(), loadSettings(target, o)
 	return stage
 }
 

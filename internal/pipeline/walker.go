@@ -347,7 +347,7 @@ func (r *run) openLoader(ctx context.Context, stage plan.Stage) (*pg.Target, err
 	if err != nil {
 		return nil, err
 	}
-	if _, err := t.Exec(ctx, cmp.Or(stage.Session, schema.SessionSettings())); err != nil {
+	if _, err := t.Exec(ctx, cmp.Or(stage.Session, schema.SessionSettings())+stage.Speed); err != nil {
 		t.Close()
 		return nil, fmt.Errorf("set up a session on the target: %w", err)
 	}

@@ -23,6 +23,12 @@ const CallStream = "stream-copy"
 // StepStream copies the rows, and makes the slot that what was written since comes from.
 const StepStream plan.StepID = "subscribe.stream"
 
+// StepEnable lets the subscription begin.
+const StepEnable plan.StepID = "subscribe.enable"
+
+// StreamJobs is how many streams there are at a time where nothing is said.
+const StreamJobs = 4
+
 // Connector opens the sessions of a copy.
 type Connector interface {
 	OpenSource(ctx context.Context) (*pg.Source, error)
@@ -41,6 +47,7 @@ type Streams struct {
 	Step        plan.Step
 	Emit        func(plan.Event)
 	Point       func(name string)
+	Throttle    *Throttle // shared by all streams; nil: none
 
 	begun sync.Once
 	done  atomic.Int64 // bytes of the source's heap that were read
@@ -296,7 +303,7 @@ func (w *stream) carry(ctx context.Context, p part) error {
 		err := w.open(ctx)
 		if err == nil {
 			w.begun.Do(func() { w.Point(string(w.Step.ID) + ".part") })
-			_, _, err = pg.Pipe(ctx, w.from, w.to, read, write)
+			_, _, err = pg.PipeMetered(ctx, w.from, w.to, read, write, w.Throttle.Take)
 		}
 		if err == nil {
 			return nil

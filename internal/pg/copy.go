@@ -30,9 +30,18 @@ func (s *Session) CopyFrom(ctx context.Context, r io.Reader, sql string) (int64,
 // Pipe copies what one statement on the source gives into the other on the target, and returns the rows and bytes. An
 // error of either side ends both.
 func Pipe(ctx context.Context, from *Source, to *Target, read, write string) (rows, bytes int64, err error) {
+	return PipeMetered(ctx, from, to, read, write, nil)
+}
+
+// PipeMetered is Pipe that tells metered, where it is set, of each chunk of n bytes before it goes on; it may make it
+// wait.
+func PipeMetered(ctx context.Context, from *Source, to *Target, read, write string, metered func(ctx context.Context, n int) error) (rows, bytes int64, err error) {
 	r, w := io.Pipe()
 	given := make(chan error, 1)
 	counted := &counter{w: w}
+	if metered != nil {
+		counted.metered = func(n int) error { return metered(ctx, n) }
+	}
 	go func() {
 		buffered := bufio.NewWriterSize(counted, pipeBuffer) // each row comes by itself
 		_, err := from.CopyTo(ctx, buffered, read)
@@ -66,11 +75,17 @@ var errStopped = fmt.Errorf("the other side of the copy has ended: %w", io.ErrCl
 
 // counter counts what is written through it.
 type counter struct {
-	w io.Writer
-	n int64
+	w       io.Writer
+	n       int64
+	metered func(n int) error
 }
 
 func (c *counter) Write(p []byte) (int, error) {
+	if c.metered != nil {
+		if err := c.metered(len(p)); err != nil {
+			return 0, err
+		}
+	}
 	n, err := c.w.Write(p)
 	c.n += int64(n)
 	return n, err

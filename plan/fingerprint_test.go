@@ -19,7 +19,7 @@ var (
 	volatileOfRelation = fields("OID Identity IdentityUsable IdentityIndex IdentityCandidate IdentityGenerated NoEquality Rows Bytes IndexBytes UniqueIndex")
 	volatileOfStep     = fields("Title Why Hazards Weight Lock Notice Estimate Table ByHand Trouble")
 	volatileOfStage    = fields("Title")
-	volatileOfOptions  = fields("Jobs SlotTimeout Accept")
+	volatileOfOptions  = fields("Jobs SlotTimeout MaxCopyRate MaxRetainedWAL MaxStandbyLag Accept")
 	volatileOfPlan     = fields("Tool Findings Totals")
 )
 

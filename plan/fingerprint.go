@@ -83,6 +83,7 @@ var essentialSettings = []string{"wal_level"}
 func essence(p Plan) planEssence {
 	o := p.Options
 	o.Jobs, o.SlotTimeout, o.Accept, o.CopyJobs, o.CopySplit = 0, 0, nil, 0, 0
+	o.MaxCopyRate, o.MaxRetainedWAL, o.MaxStandbyLag = 0, 0, 0
 	e := planEssence{Format: p.Format, Run: p.Run, Options: o, Source: essenceOfSource(p.Source), Target: essenceOfServer(p.Target)}
 	for _, s := range p.Stages {
 		e.Stages = append(e.Stages, essenceOfStage(s))

@@ -19,7 +19,7 @@ var (
 	volatileOfRelation = fields("OID Identity IdentityUsable IdentityIndex IdentityCandidate IdentityGenerated NoEquality Rows Bytes IndexBytes UniqueIndex")
 	volatileOfStep     = fields("Title Why Hazards Weight Lock Notice Estimate Table ByHand Trouble")
 	volatileOfStage    = fields("Title Speed")
-	volatileOfOptions  = fields("Jobs SlotTimeout Accept CopyJobs CopySplit")
+	volatileOfOptions  = fields("Jobs SlotTimeout MaxCopyRate MaxRetainedWAL MaxStandbyLag Accept CopyJobs CopySplit")
 	volatileOfPlan     = fields("Tool Findings Totals")
 )
 

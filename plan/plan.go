@@ -165,12 +165,15 @@ type Options struct {
 	ExcludeTables  []string      `json:"exclude_tables,omitempty"`
 	AllTables      bool          `json:"all_tables,omitempty"` // publish FOR ALL TABLES
 	SequenceMargin int64         `json:"sequence_margin"`
-	MaxWriteStall  time.Duration `json:"max_write_stall"`      // nanoseconds
-	SlotTimeout    time.Duration `json:"slot_timeout"`         // nanoseconds; how long the slot's creation may wait
-	Jobs           int           `json:"jobs"`                 // parallel index builds and ANALYZE
-	Copy           CopyWay       `json:"copy,omitempty"`       // how the first copy is made; "" is CopyServer
-	CopyJobs       int           `json:"copy_jobs,omitempty"`  // streams of CopyStream at a time
-	CopySplit      int64         `json:"copy_split,omitempty"` // bytes that a stream takes of a table at a time
+	MaxWriteStall  time.Duration `json:"max_write_stall"`            // nanoseconds
+	SlotTimeout    time.Duration `json:"slot_timeout"`               // nanoseconds; how long the slot's creation may wait
+	Jobs           int           `json:"jobs"`                       // parallel index builds and ANALYZE
+	Copy           CopyWay       `json:"copy,omitempty"`             // how the first copy is made; "" is CopyServer
+	CopyJobs       int           `json:"copy_jobs,omitempty"`        // streams, or tables of CopyServer, at a time; 0: 4 streams, or as many tables as the target's settings allow
+	CopySplit      int64         `json:"copy_split,omitempty"`       // bytes that a stream takes of a table at a time
+	MaxCopyRate    int64         `json:"max_copy_rate,omitempty"`    // bytes per second; of this and the next two 0 is not said, and below 0 is none
+	MaxRetainedWAL int64         `json:"max_retained_wal,omitempty"` // bytes; where the source keeps more for us the run is given up
+	MaxStandbyLag  int64         `json:"max_standby_lag,omitempty"`  // bytes; where a standby of the source is farther behind the copy pauses
 	SameMajor      bool          `json:"same_major,omitempty"`
 	Fence          Fence         `json:"fence,omitempty"`  // how writers are stopped; "" is FenceAuto
 	Accept         []string      `json:"accept,omitempty"` // ids of checks whose warnings were read and accepted

@@ -26,6 +26,12 @@ const CallStream = "stream-copy"
 // StepStream copies the rows, and makes the slot that what was written since comes from.
 const StepStream plan.StepID = "subscribe.stream"
 
+// StepEnable lets the subscription begin.
+const StepEnable plan.StepID = "subscribe.enable"
+
+// StreamJobs is how many streams there are at a time where nothing is said.
+const StreamJobs = 4
+
 // Connector opens the sessions of a copy.
 type Connector interface {
 	OpenSource(ctx context.Context) (*pg.Source, error)
@@ -45,6 +51,7 @@ type Streams struct {
 	Emit        func(plan.Event)
 	Loaded      func(table plan.Name) // told of each table whose rows are there
 	Point       func(name string)
+	Throttle    *Throttle // shared by all streams; nil: none
 
 	begun sync.Once
 }
@@ -443,11 +450,11 @@ func (w *stream) carry(ctx context.Context, p part) error {
 		}
 		if err == nil {
 			w.begun.Do(func() { w.Point(string(w.Step.ID) + ".part") })
-			_, _, err = pg.Pipe(ctx, w.from, w.to, read, write, func(_ context.Context, n int) error {
+			_, _, err = pg.Pipe(ctx, w.from, w.to, read, write, func(ctx context.Context, n int) error {
 				more := min(int64(n), p.bytes-counted)
 				counted += more
 				w.work.bytes.Add(more)
-				return nil
+				return w.Throttle.Take(ctx, n)
 			})
 		}
 		if err == nil { // the lock on the table goes with the transaction

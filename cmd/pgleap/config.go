@@ -40,7 +40,7 @@ func outputFlags() []cli.Flag {
 }
 
 func planFlags() []cli.Flag {
-	return []cli.Flag{
+	return join([]cli.Flag{
 		&cli.StringSliceFlag{Name: "schemas", Usage: "only these `SCHEMAS`, comma-separated or repeated"},
 		&cli.StringSliceFlag{Name: "tables", Usage: "only these `TABLES`; * and ? match, \"Quoted.Names\" are taken as they are"},
 		&cli.StringSliceFlag{Name: "exclude-tables", Usage: "leave these `TABLES` out"},
@@ -49,7 +49,7 @@ func planFlags() []cli.Flag {
 		&cli.StringFlag{Name: "pg-dump", Usage: "the pg_dump to use: a `COMMAND` line (default: the newest that is found)"},
 		&cli.DurationFlag{Name: "slot-timeout", Value: 5 * time.Minute, Usage: "how long the slot's creation may wait for open transactions"},
 		&cli.StringFlag{Name: "copy", Value: string(plan.CopyServer), Usage: "the first copy: `WAY` is server (PostgreSQL's own, from server to server) or stream (many streams through this machine at one snapshot, keys built afterwards)"},
-		&cli.IntFlag{Name: "copy-jobs", Value: 4, Usage: "streams of --copy stream at a time"},
+		&cli.IntFlag{Name: "copy-jobs", DefaultText: "4 streams; as many tables as the target's max_sync_workers_per_subscription", Usage: "streams of --copy stream at a time, or tables of --copy server (which needs a superuser on the target)"},
 		&cli.Int64Flag{Name: "copy-split", Value: 64, Usage: "how many `MIB` of a table a stream takes at a time (source 14 or newer)"},
 		&cli.IntFlag{Name: "jobs", Value: min(max(runtime.NumCPU(), 2), 8), Usage: "parallel index builds and ANALYZEs on the target"},
 		&cli.StringSliceFlag{Name: "accept", Usage: "warnings of these checks (`IDS`) were read and accepted; it is recorded in plan, journal and report"},
@@ -62,7 +62,7 @@ func planFlags() []cli.Flag {
 		fenceFlag(),
 		marginFlag(),
 		stallFlag(),
-	}
+	}, limitFlags())
 }
 
 func trialFlag() cli.Flag {
@@ -131,6 +131,9 @@ func newSessionOf(c *cli.Context, n needs) (*session, error) {
 			RefreshMatViews: c.Bool("refresh-matviews"), CopyInSwitch: c.Bool("copy-in-switch"), Fence: fence(c),
 			NoWayBack: c.Bool("no-way-back"),
 		},
+	}
+	if err := limits(c, &s.Options); err != nil {
+		return nil, err
 	}
 	if err := s.addresses(c, n); err != nil {
 		return nil, err

@@ -128,6 +128,7 @@ const (
 	Aborting  = "aborting" // an abort was begun
 	Checked   = "checked"  // every check was made, and none blocked
 	Marked    = "marked"   // an attempt's marker is committed, at this LSN of the side that is left; undone ends it
+	Limits    = "limits"   // what a later sync said of the WAL that may be kept, and of the copy's speed: the newest counts
 	Report    = "report"   // what a cutover, a rollback or a rehearsal of one did: decides nothing
 
 	// Released and the stages of a trip count until its end, which is RolledBack: behind it the run is ready for a

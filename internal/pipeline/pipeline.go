@@ -116,6 +116,7 @@ type run struct {
 	switched    cutover.Result // of the switch that this process made
 	definitions string         // of the source, as the switch found them
 	control     *control       // of the switch that is being made
+	walGuard    *walGuard      // while a sync walks
 	reporter    *reporter
 	moving      *traffic.Traffic        // of the switch that is being made
 	saw         map[string]pooler.Stats // what the poolers' clients had seen before it

@@ -83,6 +83,7 @@ type Status struct {
 	Total  int64               `json:"total_bytes"`
 	Lag    *pgsync.Lag         `json:"lag,omitempty"`
 	Growth float64             `json:"retained_bytes_per_second"` // of the WAL that our slot keeps
+	Kept   *WALKept            `json:"retained_wal,omitempty"`    // of the slot of ours that is nearest to a limit
 	Worker *pgsync.Worker      `json:"apply_worker,omitempty"`
 	Fenced bool                `json:"source_fenced"`
 
@@ -293,6 +294,10 @@ const trendOver = 500 * time.Millisecond
 
 // replication reads slot, worker and tables, and judges them.
 func (r *run) replication(ctx context.Context, st *Status, th Thresholds) error {
+	kept, err := r.keptBefore(ctx)
+	if err != nil {
+		return err
+	}
 	before, err := pgsync.ReadLag(ctx, r.source, r.Run)
 	if errors.Is(err, pgsync.ErrNoSlot) {
 		if made, err := r.slotMade(ctx); err != nil || !made {
@@ -321,6 +326,9 @@ func (r *run) replication(ctx context.Context, st *Status, th Thresholds) error 
 	st.Growth = float64(lag.Retained-before.Retained) / lag.At.Sub(before.At).Seconds()
 	st.Problems = append(st.Problems, lagProblems(lag, st.Growth, th)...)
 	st.Problems = append(st.Problems, keepsUp(before, lag)...)
+	if err := r.keptNow(ctx, st, kept); err != nil {
+		return err
+	}
 	changed, err := r.changed(ctx)
 	if err != nil {
 		return err

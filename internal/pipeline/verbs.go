@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,13 +29,17 @@ func Sync(ctx context.Context, c Config, saved *plan.Plan) error {
 	}
 	if known {
 		if saved == nil { // how to walk, not what: the newest word counts
-			r.Options.SlotTimeout, r.Options.Jobs, r.Options.CopyJobs = c.Options.SlotTimeout, c.Options.Jobs, c.Options.CopyJobs
+			r.Options.SlotTimeout, r.Options.Jobs = c.Options.SlotTimeout, c.Options.Jobs
+			r.Options.CopyJobs = cmp.Or(c.Options.CopyJobs, r.Options.CopyJobs)
 		}
 		if err = r.errAborting(ctx); err == nil {
 			err = r.resumable(ctx, saved)
 		}
 		if err == nil {
 			err = r.stillFollows(ctx)
+		}
+		if err == nil {
+			err = r.sayLimits(ctx, c.Options)
 		}
 		if saved == nil {
 			r.tellIgnored(c.Options)
@@ -49,7 +54,7 @@ func Sync(ctx context.Context, c Config, saved *plan.Plan) error {
 	if _, err := r.target.Exec(ctx, schema.SessionSettings()); err != nil {
 		return fmt.Errorf("set up the session on the target: %w", err)
 	}
-	return r.up(ctx, plan.StageFinish)
+	return r.upGuarded(ctx, plan.StageFinish)
 }
 
 // stillFollows refuses to call a run ready whose slot is gone: nothing can come any more.
@@ -114,7 +119,12 @@ func (r *run) tellIgnored(given plan.Options) {
 // begin makes the plan, or takes the saved one if it is still true, and writes it into the journal.
 func (r *run) begin(ctx context.Context, saved *plan.Plan) error {
 	if saved != nil {
+		given := limitsOf(r.Options)
 		r.Options = saved.Options
+		given.over(&r.Options)
+	}
+	if err := r.mayHold(ctx); err != nil {
+		return err
 	}
 	p, err := Make(ctx, r.Config)
 	if err != nil {

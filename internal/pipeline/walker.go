@@ -188,10 +188,13 @@ func (r *run) batch(ctx context.Context, stage plan.Stage, steps []plan.Step, re
 
 // step does one step unless it is done, and makes sure of it afterwards.
 func (r *run) step(ctx context.Context, t *pg.Target, stage plan.Stage, s plan.Step, recorded map[plan.StepID]bool) error {
+	if s.Recorded && recorded[s.ID] {
+		return nil
+	}
+	if err := r.admitted(ctx, stage, s); err != nil {
+		return err
+	}
 	if s.Recorded {
-		if recorded[s.ID] {
-			return nil
-		}
 		r.point(string(s.ID) + ".before")
 		started := time.Now()
 		if err := r.awaited(ctx, t, stage, s); err != nil {

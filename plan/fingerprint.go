@@ -82,7 +82,10 @@ var essentialSettings = []string{"wal_level"}
 
 func essence(p Plan) planEssence {
 	o := p.Options
-	o.Jobs, o.SlotTimeout, o.Accept, o.CopyJobs, o.CopySplit = 0, 0, nil, 0, 0
+	o.Jobs, o.SlotTimeout, o.Accept, o.CopyJobs, o.CopySplit, o.CopyWhy = 0, 0, nil, 0, 0, ""
+	if o.Copy == CopyServer { // a plan that says nothing means it
+		o.Copy = ""
+	}
 	o.MaxCopyRate, o.MaxRetainedWAL, o.MaxStandbyLag = 0, 0, 0
 	e := planEssence{Format: p.Format, Run: p.Run, Options: o, Source: essenceOfSource(p.Source), Target: essenceOfServer(p.Target)}
 	for _, s := range p.Stages {
@@ -166,7 +169,7 @@ func compareNames(a, b Name) int {
 }
 
 func essenceOfRelation(r Relation) Relation {
-	r.OID, r.Rows, r.Bytes, r.IndexBytes, r.UniqueIndex = 0, 0, 0, 0, ""
+	r.OID, r.Rows, r.Bytes, r.IndexBytes, r.UniqueIndex, r.Disorder = 0, 0, 0, 0, "", false
 	// sync may set the replica identity itself, and puts it back at the end.
 	r.Identity, r.IdentityUsable, r.IdentityIndex, r.IdentityCandidate = "", false, "", ""
 	r.IdentityGenerated, r.NoEquality = nil, nil

@@ -168,7 +168,8 @@ type Options struct {
 	MaxWriteStall  time.Duration `json:"max_write_stall"`            // nanoseconds
 	SlotTimeout    time.Duration `json:"slot_timeout"`               // nanoseconds; how long the slot's creation may wait
 	Jobs           int           `json:"jobs"`                       // parallel index builds and ANALYZE
-	Copy           CopyWay       `json:"copy,omitempty"`             // how the first copy is made; "" is CopyServer
+	Copy           CopyWay       `json:"copy,omitempty"`             // how the first copy is made; in a plan "" is CopyServer
+	CopyWhy        string        `json:"copy_why,omitempty"`         // why it was chosen, where the operator did not
 	CopyJobs       int           `json:"copy_jobs,omitempty"`        // streams, or tables of CopyServer, at a time; 0: 4 streams, or as many tables as the target's settings allow
 	CopySplit      int64         `json:"copy_split,omitempty"`       // bytes that a stream takes of a table at a time
 	MaxCopyRate    int64         `json:"max_copy_rate,omitempty"`    // bytes per second; of this and the next two 0 is not said, and below 0 is none

@@ -42,7 +42,7 @@ func Read(ctx context.Context, q pg.Querier, side plan.Side, run plan.RunID) (pl
 		r.facts.Address = a.Address().HostPort()
 	}
 	steps := []func() error{
-		r.server, r.settings, r.role, r.schemas, r.relations, r.inheritance, r.columns, r.identity, r.views, r.sizes,
+		r.server, r.settings, r.role, r.schemas, r.relations, r.inheritance, r.columns, r.identity, r.disorder, r.views, r.sizes,
 		r.sequences, r.foreignKeys, r.extensions, r.roles, r.owners, r.leftovers, r.sessions,
 		r.cluster, r.definitions, r.roleDetails,
 	}

@@ -107,6 +107,10 @@ func subscribe(run plan.RunID, target plan.Facts, sel plan.Selection, early, oth
 	} else {
 		stage.Steps = append(stage.Steps, loaded...)
 	}
+	if o.CopyWhy != "" {
+		i := slices.IndexFunc(stage.Steps, func(s plan.Step) bool { return s.Do.Call == pgsync.CallStream || s.Do.Call == pgsync.CallCopy })
+		stage.Steps[i].Why += ". Chosen because " + o.CopyWhy + "; --copy chooses otherwise"
+	}
 	stage.Session, stage.Speed = schema.SessionSettings(), loadSettings(target, o)
 	return stage
 }

@@ -100,6 +100,7 @@ func (r *run) tellIgnored(given plan.Options) {
 		{"--exclude-tables", given.ExcludeTables, has.ExcludeTables, len(given.ExcludeTables) > 0},
 		{"--all-tables", given.AllTables, has.AllTables, given.AllTables},
 		{"--set-replica-identity", given.SetReplicaIdentity, has.SetReplicaIdentity, given.SetReplicaIdentity},
+		{"--copy", given.Copy, has.Copy, given.Copy != ""},
 		{"--roles", given.Roles, has.Roles, given.Roles},
 		{"--settings", given.Settings, has.Settings, given.Settings},
 		{"--refresh-matviews", given.RefreshMatViews, has.RefreshMatViews, given.RefreshMatViews},
@@ -121,10 +122,8 @@ func (r *run) begin(ctx context.Context, saved *plan.Plan) error {
 	if saved != nil {
 		given := limitsOf(r.Options)
 		r.Options = saved.Options
+		r.Options.Copy = cmp.Or(r.Options.Copy, plan.CopyServer) // of before there was a choice
 		given.over(&r.Options)
-	}
-	if err := r.mayHold(ctx); err != nil {
-		return err
 	}
 	p, err := Make(ctx, r.Config)
 	if err != nil {
@@ -141,7 +140,10 @@ func (r *run) begin(ctx context.Context, saved *plan.Plan) error {
 	if r.sel, err = plan.Select(p.Source, p.Options); err != nil {
 		return err
 	}
-	r.plan = p
+	r.plan, r.Options = p, p.Options
+	if err := r.mayHold(ctx); err != nil {
+		return err
+	}
 	r.point("journal.before")
 	stage, _ := p.Stage(plan.StageSchema)
 	step, _ := stage.Step(stepJournal)

@@ -431,6 +431,12 @@ func (e *lostSnapshotError) Error() string {
 }
 func (e *lostSnapshotError) Unwrap() error { return e.err }
 
+// SnapshotLost tells whether the copy has ended because the snapshot it was made at is gone.
+func SnapshotLost(err error) bool {
+	var lost *lostSnapshotError
+	return errors.As(err, &lost)
+}
+
 // pinned begins the transaction of a part.
 func (w *stream) pinned(ctx context.Context) error {
 	if err := pin(ctx, w.from, w.snapshot); err != nil {

@@ -12,7 +12,7 @@ import (
 func TestGuardUnseen(t *testing.T) {
 	u := startServers(t, 15, 17).upgrade(t, small)
 	u.run(exitOK, "sync", "--fence", "guard")
-	cutover := []string{"cutover", "--confirm", u.name, "--max-write-stall", "1s"}
+	cutover := []string{"cutover", "--confirm", u.name, "--max-write-stall", "1s", "--quiet", "0"}
 
 	u.source.run("alter table orders disable trigger " + plan.FenceTrigger)
 	u.run(exitNotReady, cutover...).says("fence-proof: the fence's trigger on public.orders is switched off", "enable trigger "+plan.FenceTrigger)

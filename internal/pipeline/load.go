@@ -27,8 +27,24 @@ func early(steps []plan.Step) (n int) {
 }
 
 // loadTables copies the rows by the step copying, and does beside it what can be done with a table as soon as its rows are
-// there.
+// there. A copy whose snapshot is lost begins anew.
 func (r *run) loadTables(ctx context.Context, stage plan.Stage, copying plan.Step, steps []plan.Step, recorded map[plan.StepID]bool) error {
+	for attempt := 1; ; attempt++ {
+		err := r.loadOnce(ctx, stage, copying, steps, recorded)
+		if err == nil || !pgsync.SnapshotLost(err) || ctx.Err() != nil || attempt == snapshots || !r.source.Alive() || !r.target.Alive() {
+			return err
+		}
+		r.emit(plan.Event{Kind: plan.EventNote, Stage: stage.ID, Step: copying.ID, Message: "the copy begins anew, with another snapshot: " + err.Error()})
+		if recorded, err = r.journal.Steps(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// snapshots is how many a copy may lose.
+const snapshots = 3
+
+func (r *run) loadOnce(ctx context.Context, stage plan.Stage, copying plan.Step, steps []plan.Step, recorded map[plan.StepID]bool) error {
 	if copying.Do.Call == pgsync.CallStream && !recorded[copying.ID] {
 		if err := r.loadAnew(ctx, stage, steps, recorded); err != nil {
 			return err

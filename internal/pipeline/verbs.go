@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"pgleap/internal/journal"
+	"pgleap/internal/pg"
 	"pgleap/plan"
 	"pgleap/schema"
 	pgsync "pgleap/sync"
@@ -54,7 +55,11 @@ func Sync(ctx context.Context, c Config, saved *plan.Plan) error {
 	if _, err := r.target.Exec(ctx, schema.SessionSettings()); err != nil {
 		return fmt.Errorf("set up the session on the target: %w", err)
 	}
-	return r.upGuarded(ctx, plan.StageFinish)
+	err = r.upGuarded(ctx, plan.StageFinish)
+	if err != nil && plan.KindOf(err) == "" && ctx.Err() == nil && (pg.ConnectionLost(err) || pgsync.SnapshotLost(err) || !r.source.Alive() || !r.target.Alive()) {
+		return &plan.Failure{Err: err, Fix: "a connection was lost: when both servers can be reached, run pgleap sync again, it goes on"}
+	}
+	return err
 }
 
 // stillFollows refuses to call a run ready whose slot is gone: nothing can come any more.

@@ -121,6 +121,7 @@ type Relation struct {
 	Rows       int64 `json:"rows"`  // the planner's estimate
 	Bytes      int64 `json:"bytes"` // heap and TOAST, without indexes
 	IndexBytes int64 `json:"index_bytes"`
+	Changes    int64 `json:"changes,omitempty"` // rows inserted, updated and deleted since the statistics began; 0 also where that is not known
 }
 
 // IsTable tells whether the relation is a table with rows of its own: what is published and fenced.

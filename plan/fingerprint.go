@@ -32,6 +32,7 @@ type planEssence struct {
 	Target  serverEssence
 	Stages  []stageEssence
 	Back    []stageEssence
+	Lanes   [][]Name `json:",omitempty"` // a run of one lane has the fingerprint that it always had
 }
 
 type serverEssence struct {
@@ -70,6 +71,7 @@ type stepEssence struct {
 	Do, Undo Action
 	Batch    string
 	Except   []string
+	Lane     int `json:",omitempty"`
 }
 
 // ourSchema holds the journal and the marker, on both servers: pgleap's own, never the application's.
@@ -82,7 +84,7 @@ var essentialSettings = []string{"wal_level"}
 func essence(p Plan) planEssence {
 	o := p.Options
 	o.Jobs, o.SlotTimeout, o.Accept = 0, 0, nil
-	e := planEssence{Format: p.Format, Run: p.Run, Options: o, Source: essenceOfSource(p.Source), Target: essenceOfServer(p.Target)}
+	e := planEssence{Format: p.Format, Run: p.Run, Options: o, Source: essenceOfSource(p.Source), Target: essenceOfServer(p.Target), Lanes: p.Lanes}
 	for _, s := range p.Stages {
 		e.Stages = append(e.Stages, essenceOfStage(s))
 	}
@@ -164,7 +166,7 @@ func compareNames(a, b Name) int {
 }
 
 func essenceOfRelation(r Relation) Relation {
-	r.OID, r.Rows, r.Bytes, r.IndexBytes, r.UniqueIndex = 0, 0, 0, 0, ""
+	r.OID, r.Rows, r.Bytes, r.IndexBytes, r.Changes, r.UniqueIndex = 0, 0, 0, 0, 0, ""
 	// sync may set the replica identity itself, and puts it back at the end.
 	r.Identity, r.IdentityUsable, r.IdentityIndex, r.IdentityCandidate = "", false, "", ""
 	r.IdentityGenerated, r.NoEquality = nil, nil
@@ -175,7 +177,7 @@ func essenceOfStage(s Stage) stageEssence {
 	e := stageEssence{ID: s.ID, Budget: s.Budget, UndoOnFailure: s.UndoOnFailure, Irreversible: s.Irreversible, Session: s.Session}
 	for _, st := range s.Steps {
 		e.Steps = append(e.Steps, stepEssence{
-			ID: st.ID, On: st.On, Probe: st.Probe, Recorded: st.Recorded, Do: st.Do, Undo: st.Undo, Batch: st.Batch, Except: st.Except,
+			ID: st.ID, On: st.On, Probe: st.Probe, Recorded: st.Recorded, Do: st.Do, Undo: st.Undo, Batch: st.Batch, Except: st.Except, Lane: st.Lane,
 		})
 	}
 	sortBatches(e.Steps)

@@ -74,7 +74,9 @@ func TestSpread(t *testing.T) {
 			sel, f := laneWorld(c.tables, c.keys)
 			s := (Options{Lanes: c.lanes}).SpreadOf(sel, f, Facts{})
 			got := s
-			slices.SortFunc(got.Lanes, func(a, b []Name) int { return strings.Compare(spreadText(Spread{Lanes: [][]Name{a}}), spreadText(Spread{Lanes: [][]Name{b}})) })
+			slices.SortFunc(got.Lanes, func(a, b []Name) int {
+				return strings.Compare(spreadText(Spread{Lanes: [][]Name{a}}), spreadText(Spread{Lanes: [][]Name{b}}))
+			})
 			if spreadText(got) != c.want {
 				t.Errorf("got %q, want %q", spreadText(got), c.want)
 			}

@@ -40,3 +40,11 @@ func each(lanes []plan.Lane, f func(plan.RunID) plan.Step) (steps []plan.Step) {
 	}
 	return steps
 }
+
+// DurableSteps are Durable for each lane.
+func DurableSteps(lanes []plan.Lane) []plan.Step { return each(lanes, Durable) }
+
+// FollowSteps enable the subscription of each lane behind a rollback.
+func FollowSteps(id plan.StepID, lanes []plan.Lane, on plan.Side) []plan.Step {
+	return each(lanes, func(lane plan.RunID) plan.Step { return FollowStep(id, lane, on) })
+}

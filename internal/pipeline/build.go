@@ -26,37 +26,38 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 	repairs := plan.IdentityRepairs(source, sel, o)
 	entries = schema.Choose(entries, chosenIndexes(repairs))
 	roles := plan.RoleStatementsFor(source, target, o)
+	p := plan.Plan{
+		Format: plan.Format, Tool: tool, Run: run, Source: source, Target: target, Options: o,
+		Findings: plan.Check(source, target, o), Lanes: o.SpreadOf(sel, source, target).Lanes,
+	}
+	lanes := p.LaneList(sel)
 	stages := []plan.Stage{
-		definitions(run, source, roles, entries, repairs, o),
-		withFilenodes(run, source.Version, pgsync.Publish(run, source, target, sel, o)),
-		subscribe(run, target, sel, entries, repairs, o),
-		withLargeObjects(finish(run, source, target, sel, o, roles, entries), o),
+		definitions(lanes, source, roles, entries, repairs, o),
+		withFilenodes(lanes, source.Version, pgsync.Publish(lanes, source, target, sel, o)),
+		subscribe(lanes, target, sel, entries, repairs, o),
+		withLargeObjects(finish(lanes, source, target, sel, o, roles, entries), o),
 	}
 	wayBack := !o.NoWayBack && len(plan.WayBack(source, target, o)) == 0
-	cut := cutover.Stage(run, sel, sequences.SwitchStatement, o, schema.DeferredSteps(entries), cutover.CopySteps(source, target, sel, o))
+	cut := cutover.Stage(lanes, sel, sequences.SwitchStatement, o, schema.DeferredSteps(entries), cutover.CopySteps(source, target, sel, o))
 	var back []plan.Stage
 	if wayBack {
 		last := &stages[len(stages)-1]
 		last.Steps = append(last.Steps, pgsync.BackSteps(run, source, target, sel)...)
 		locked := o
-		locked.Fence = plan.FenceLock // the guard's triggers are not on the target: they would cost production there for weeks
-		back = backStages(run, source, target, sel, cutover.Stage(run, sel, sequences.SwitchStatement, locked, nil, cutover.Copies{}))
-		cut = cutover.WithWayBack(run, plan.Forward, cut, target.Version)
+		locked.Fence = plan.FenceLock                        // the guard's triggers are not on the target: they would cost production there for weeks
+		leads := []plan.Lane{plan.Whole(run, sel.Published)} // back one lane is enough: its markers are the first lane's
+		back = backStages(lanes, source, cutover.Stage(leads, sel, sequences.SwitchStatement, locked, nil, cutover.Copies{}))
+		cut = cutover.WithWayBack([]plan.Lane{plan.Whole(run.Back(), nil)}, plan.Forward, cut, target.Version)
 	}
 	if views := populated(sel.MatViews); o.RefreshMatViews && len(views) > 0 {
 		stages = append(stages, refresh(views))
 	}
-	p := plan.Plan{
-		Format: plan.Format, Tool: tool, Run: run, Source: source, Target: target, Options: o,
-		Findings: plan.Check(source, target, o),
-		Stages: append(stages,
-			switchByHand(run, source.Version, sel, o, cut),
-			withCopied(release(run, sel, wayBack), source, sel, o),
-			pgsync.Teardown(run, wayBack),
-			finalize(run, repairs, wayBack),
-		),
-		Back: back,
-	}
+	p.Stages, p.Back = append(stages,
+		switchByHand(lanes, source.Version, sel, o, cut),
+		withCopied(release(lanes, sel, wayBack), source, sel, o),
+		pgsync.Teardown(lanes, wayBack),
+		finalize(lanes, repairs, wayBack),
+	), back
 	return p.Estimated(sel)
 }
 
@@ -71,13 +72,13 @@ const (
 	stepCompare plan.StepID = "finish.compare"
 )
 
-func definitions(run plan.RunID, source plan.Facts, roles plan.RoleStatements, entries []schema.Entry, repairs []plan.IdentityRepair, o plan.Options) plan.Stage {
+func definitions(lanes []plan.Lane, source plan.Facts, roles plan.RoleStatements, entries []schema.Entry, repairs []plan.IdentityRepair, o plan.Options) plan.Stage {
 	steps := []plan.Step{{
 		ID: stepJournal, Title: "create the journal", On: plan.Target,
 		Why:   "it survives the operator's machine: the same command from anywhere goes on",
 		Probe: "select case when to_regclass('pgleap.marker') is null then 'absent' else 'done' end",
-		Do:    plan.Action{SQL: journal.Definition(run, source.SystemID, source.Address+"/"+source.Database)},
-		Undo:  plan.Action{SQL: "drop schema if exists pgleap cascade"}, ByHand: journalByHand(run, source.SystemID), Notice: noticeNobody,
+		Do:    plan.Action{SQL: journal.Definition(lanes, source.SystemID, source.Address+"/"+source.Database)},
+		Undo:  plan.Action{SQL: "drop schema if exists pgleap cascade"}, ByHand: journalByHand(lanes, source.SystemID), Notice: noticeNobody,
 	}}
 	steps = append(steps, roleSteps(roles)...)
 	steps = append(steps, plan.Step{
@@ -97,13 +98,35 @@ func definitions(run plan.RunID, source plan.Facts, roles plan.RoleStatements, e
 }
 
 // subscribe is the stage of the first copy, in the way that was chosen.
-func subscribe(run plan.RunID, target plan.Facts, sel plan.Selection, entries []schema.Entry, repairs []plan.IdentityRepair, o plan.Options) plan.Stage {
+func subscribe(lanes []plan.Lane, target plan.Facts, sel plan.Selection, entries []schema.Entry, repairs []plan.IdentityRepair, o plan.Options) plan.Stage {
 	if o.Copy != plan.CopyStream {
-		return pgsync.Subscribe(run, target, sel)
+		return pgsync.Subscribe(lanes, target)
 	}
-	stage := pgsync.Streamed(run, target, sel, slices.Concat(schema.KeySteps(entries, sizes(sel)), pgsync.TargetIdentitySteps(repairs)))
+	keys := slices.Concat(schema.KeySteps(entries, sizes(sel)), pgsync.TargetIdentitySteps(repairs))
+	stage := pgsync.Streamed(lanes, target, func(l plan.Lane) []plan.Step { return stepsOf(lanes, l, keys) })
 	stage.Session = schema.SessionSettings()
 	return stage
+}
+
+// stepsOf are those of the steps that work on the lane's tables; the first lane has also what is of no lane, such as the keys
+// of partitioned roots.
+func stepsOf(lanes []plan.Lane, lane plan.Lane, steps []plan.Step) (out []plan.Step) {
+	of := map[plan.Name]int{}
+	for _, l := range lanes {
+		for _, r := range l.Tables {
+			of[r.Name] = l.N
+		}
+	}
+	for _, s := range steps {
+		n := 0
+		if s.Table != nil {
+			n = of[*s.Table]
+		}
+		if max(1, n) == lane.N {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 func sizes(sel plan.Selection) map[plan.Name]int64 {
@@ -125,7 +148,8 @@ func chosenIndexes(repairs []plan.IdentityRepair) []plan.Name {
 	return out
 }
 
-func finish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o plan.Options, roles plan.RoleStatements, entries []schema.Entry) plan.Stage {
+func finish(lanes []plan.Lane, source, target plan.Facts, sel plan.Selection, o plan.Options, roles plan.RoleStatements, entries []schema.Entry) plan.Stage {
+	run := lanes[0].Run
 	steps := schema.FinishSteps(entries, sizes(sel), sel.MatViews)
 	for _, r := range append(append(append([]plan.Relation{}, sel.Published...), sel.Roots...), populated(sel.MatViews)...) {
 		steps = append(steps, plan.Step{
@@ -147,8 +171,8 @@ func finish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o pla
 			Do: plan.Action{Call: callCompare}, ByHand: compareByHand(run), Trouble: compareTrouble,
 			Lock: "ACCESS SHARE on every table of either side, for an instant", Notice: noticeReads,
 		},
-		pgsync.Durable(run),
 	)
+	steps = append(steps, pgsync.DurableSteps(lanes)...)
 	steps = append(steps, settingSteps(roles)...)
 	if o.Guarded(sel) {
 		steps = append(steps, cutover.GuardStep(cutover.StepGuard, plan.Source, sel.Fenced()))
@@ -156,8 +180,8 @@ func finish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o pla
 	return plan.Stage{ID: plan.StageFinish, Title: "indexes, constraints, triggers, statistics", Session: schema.SessionSettings(), Steps: steps}
 }
 
-func release(run plan.RunID, sel plan.Selection, wayBack bool) plan.Stage {
-	stage := cutover.Release(run)
+func release(lanes []plan.Lane, sel plan.Selection, wayBack bool) plan.Stage {
+	run, stage := lanes[0].Run, cutover.Release(lanes)
 	if wayBack {
 		stage.Steps = append(stage.Steps, pgsync.FollowStep("release.back", run.Back(), plan.Source))
 	}
@@ -170,9 +194,9 @@ func release(run plan.RunID, sel plan.Selection, wayBack bool) plan.Stage {
 }
 
 // finalize puts the replica identities back before schema pgleap goes, which knows how they were.
-func finalize(run plan.RunID, repairs []plan.IdentityRepair, wayBack bool) plan.Stage {
+func finalize(lanes []plan.Lane, repairs []plan.IdentityRepair, wayBack bool) plan.Stage {
 	stage := cutover.Finalize()
-	stage.Steps = slices.Concat(withoutWitness(run, wayBack), pgsync.LastSteps(run, wayBack), pgsync.PutBackSteps(plan.Source, repairs), pgsync.PutBackSteps(plan.Target, repairs), stage.Steps)
+	stage.Steps = slices.Concat(withoutWitness(lanes[0].Run, wayBack), pgsync.LastSteps(lanes, wayBack), pgsync.PutBackSteps(plan.Source, repairs), pgsync.PutBackSteps(plan.Target, repairs), stage.Steps)
 	return stage
 }
 

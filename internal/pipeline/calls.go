@@ -36,10 +36,10 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 		return pgsync.CreateSlot(ctx, r.source, s, r.Options.SlotTimeout, r.emit)
 	case pgsync.CallStream:
 		return (&pgsync.Streams{
-			Connect: loader{r}, Run: r.Run, Tables: r.sel.Published, Jobs: r.Options.CopyJobs, PartBytes: r.Options.CopySplit, SlotTimeout: r.Options.SlotTimeout, Step: s, Emit: r.emit, Point: r.point,
+			Connect: loader{r}, Run: r.laneOf(s).Run, Tables: r.laneOf(s).Tables, Jobs: r.Options.CopyJobs, PartBytes: r.Options.CopySplit, SlotTimeout: r.Options.SlotTimeout, Step: s, Emit: r.emit, Point: r.point,
 		}).Do(ctx, r.source)
 	case pgsync.CallUnslot:
-		publisher, lane := r.publisher(s.On)
+		publisher, lane := r.publisher(s)
 		return pgsync.DropSlot(ctx, publisher, lane, statementOf(s))
 	case pgsync.CallFollow:
 		return r.follow(ctx, s)
@@ -54,7 +54,7 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 	case cutover.CallUnguard:
 		return r.unguard(ctx, s)
 	case pgsync.CallCopy:
-		return pgsync.FollowCopy(ctx, r.source, r.target, r.Run, s, r.sel, r.emit)
+		return pgsync.FollowCopy(ctx, r.source, r.target, r.lanes, s, r.emit)
 	case callInitial:
 		initial, err := schema.ReadInitial(ctx, r.target)
 		if err != nil {

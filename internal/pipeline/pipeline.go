@@ -108,6 +108,7 @@ type run struct {
 	locks   []*journal.Lock
 	plan    plan.Plan
 	sel     plan.Selection
+	lanes   []plan.Lane // that lead forward
 
 	direction plan.Direction // of the switch; backward in what turned returns
 
@@ -259,6 +260,7 @@ func (r *run) load(ctx context.Context) (bool, error) {
 	r.plan = known.Plan
 	r.Options = known.Plan.Options
 	r.sel, err = plan.Select(r.plan.Source, r.plan.Options)
+	r.lanes = r.plan.LaneList(r.sel)
 	return true, err
 }
 

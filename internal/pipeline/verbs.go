@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"pgleap/internal/journal"
@@ -58,23 +59,29 @@ func (r *run) stillFollows(ctx context.Context) error {
 	if err != nil || !done[plan.StagePublish] || done[plan.StageSwitch] {
 		return err
 	}
-	if made, err := r.slotMade(ctx); err != nil || !made {
-		return err
+	for _, l := range r.lanes {
+		if made, err := r.slotMade(ctx, l); err != nil {
+			return err
+		} else if !made {
+			continue
+		}
+		if _, err = pgsync.ReadLag(ctx, r.source, l.Run); errors.Is(err, pgsync.ErrNoSlot) {
+			return slotGone(err)
+		} else if err != nil {
+			return err
+		}
 	}
-	if _, err = pgsync.ReadLag(ctx, r.source, r.Run); errors.Is(err, pgsync.ErrNoSlot) {
-		return slotGone(err)
-	}
-	return err
+	return nil
 }
 
-// slotMade tells whether the slot has to be there once the publication is: a copy in streams makes it, anew with every
-// attempt.
-func (r *run) slotMade(ctx context.Context) (bool, error) {
+// slotMade tells whether the lane's slot has to be there once the publication is: a copy in streams makes it, anew with
+// every attempt.
+func (r *run) slotMade(ctx context.Context, l plan.Lane) (bool, error) {
 	if r.Options.Copy != plan.CopyStream {
 		return true, nil
 	}
 	steps, err := r.journal.Steps(ctx)
-	return steps[pgsync.StepStream], err
+	return steps[l.Steps(plan.Step{ID: pgsync.StepStream})[0].ID], err
 }
 
 // slotGone is what an ErrNoSlot means for the run.
@@ -93,6 +100,7 @@ func (r *run) tellIgnored(given plan.Options) {
 		{"--schemas", given.Schemas, has.Schemas, len(given.Schemas) > 0},
 		{"--tables", given.Tables, has.Tables, len(given.Tables) > 0},
 		{"--exclude-tables", given.ExcludeTables, has.ExcludeTables, len(given.ExcludeTables) > 0},
+		{"--lanes", given.Lanes, has.Lanes, given.Lanes > 0},
 		{"--all-tables", given.AllTables, has.AllTables, given.AllTables},
 		{"--set-replica-identity", given.SetReplicaIdentity, has.SetReplicaIdentity, given.SetReplicaIdentity},
 		{"--roles", given.Roles, has.Roles, given.Roles},
@@ -115,6 +123,7 @@ func (r *run) tellIgnored(given plan.Options) {
 func (r *run) begin(ctx context.Context, saved *plan.Plan) error {
 	if saved != nil {
 		r.Options = saved.Options
+		r.Options.Spread = slices.Concat([][]plan.Name{}, saved.Lanes) // sizes have moved since
 	}
 	p, err := Make(ctx, r.Config)
 	if err != nil {
@@ -131,7 +140,7 @@ func (r *run) begin(ctx context.Context, saved *plan.Plan) error {
 	if r.sel, err = plan.Select(p.Source, p.Options); err != nil {
 		return err
 	}
-	r.plan = p
+	r.plan, r.lanes = p, p.LaneList(r.sel)
 	r.point("journal.before")
 	stage, _ := p.Stage(plan.StageSchema)
 	step, _ := stage.Step(stepJournal)

@@ -78,6 +78,9 @@ func (l Lane) Steps(steps ...Step) []Step {
 	for i := range out {
 		out[i].ID += StepID("." + strconv.Itoa(l.N))
 		out[i].Lane = l.N
+		if !strings.Contains(out[i].Title, l.Object()) {
+			out[i].Title += fmt.Sprintf(", of lane %d", l.N)
+		}
 	}
 	return out
 }

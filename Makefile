@@ -1,4 +1,4 @@
-.PHONY: build servers test docs lint rehearse bench bench-cutover estimates runbook
+.PHONY: build servers test docs lint rehearse bench bench-cutover bench-lanes estimates runbook
 
 build:            ## the binary, in bin/
 	go build -o bin/pgleap ./cmd/pgleap
@@ -26,6 +26,9 @@ bench: servers    ## 20 switches under load, beside the same statements by hand;
 
 bench-cutover: servers  ## what clients see of 50 cutovers through PgBouncer, beside the floor, the published procedure and 5,000 tables; CUTOVER_TURNS=5 … for a shorter one
 	go test -timeout 180m -run '^$$' -bench 'Cutover$$' -benchtime 1x ./cmd/pgleap
+
+bench-lanes: servers  ## how fast 1, 2 and 4 lanes apply what 60 s of writes have left; LANES_SECONDS=10 … for a shorter one
+	go test -timeout 60m -run '^$$' -bench 'Lanes$$' -benchtime 1x ./cmd/pgleap
 
 runbook: servers  ## docs/runbook-shop-13-18.md, the example of a runbook, written anew
 	go test -run TestRunbookDocument ./cmd/pgleap -update

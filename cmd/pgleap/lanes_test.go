@@ -132,7 +132,7 @@ func TestLanesKilled(t *testing.T) {
 		{"server", "publish.slot.2.after"},
 		{"server", "subscribe.subscription.2.done"},
 		{"server", "subscribe.enable.2.before"},
-		{"server", "subscribe.copy.2.before"},
+		{"server", "subscribe.copy.before"},
 		{"stream", "subscribe.stream.2.before"},
 		{"stream", "subscribe.stream.2.slot"},
 		{"stream", "subscribe.stream.2.part"},
@@ -183,7 +183,7 @@ func TestLaneFails(t *testing.T) {
 	t.Run("locked", func(t *testing.T) {
 		u.target.is("1", "select count(*) from pg_subscription_rel where srrelid = 'item'::regclass and srsubid = (select oid from pg_subscription where subname = '"+second+"') or srrelid = 'line'::regclass")
 		holder := connect(t, u.targetURI)
-		holder.run("begin; lock table item in access exclusive mode")
+		holder.run("begin; lock table item in exclusive mode")
 		u.source.run("update item set v = 77 where id = 1; insert into acct (id, v) values (999999, 1)")
 		await(t, "the other lanes to go on", func() bool { return u.target.run("select count(*) from acct where id = 999999") == "1" })
 		u.run(exitNotSwitched, "cutover", "--confirm", u.name, "--max-write-stall", "1s").says("waits for a lock", "_lane")

@@ -7,8 +7,11 @@ import (
 	"sync"
 	"testing"
 
+	"pgleap/cutover"
 	"pgleap/internal/pg"
 	"pgleap/internal/pipeline"
+	"pgleap/internal/rehearsal"
+	"pgleap/plan"
 )
 
 // onLanes are tables of three groups, which keys and a partitioned root tie, of one size each.
@@ -253,4 +256,83 @@ func TestLanesRefused(t *testing.T) {
 	if out := u.run(exitOK, "plan", "--lanes", "9"); !strings.Contains(out.stdout, "of 9 that were asked for") {
 		t.Errorf("%s", out)
 	}
+}
+
+// TestLaneNotDrained: a row of the second lane that is under way when writes stop. The switch waits for it; without the
+// second lane's part of the drain it would be lost.
+func TestLaneNotDrained(t *testing.T) {
+	s := startServers(t, 13, 18)
+	for _, drained := range []bool{true, false} {
+		t.Run(fmt.Sprintf("drained=%v", drained), func(t *testing.T) {
+			u := s.upgrade(t, "create table a (id int primary key); create table b (id int primary key); insert into a select generate_series(1, 100)")
+			u.run(exitOK, "sync", "--lanes", "2", "--no-way-back")
+			table := u.target.run("select srrelid::regclass from pg_subscription_rel r join pg_subscription s on s.oid = r.srsubid where subname like '%lane2' and srrelid::regclass::text in ('a', 'b') and subdbid = (select oid from pg_database where datname = current_database())")
+			if !drained {
+				if err := edit(withoutSecondDrain)(t.Context(), t, &rehearsal.Stage{Target: rehearsal.Server{URI: u.targetURI}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			run := u.start([]string{stopAt + "=switch.prepared"}, "cutover", "--confirm", u.name, "--max-write-stall", "1s")
+			awaitStopped(t, run)
+			holder := connect(t, u.targetURI)
+			holder.run("begin; lock table " + table + " in exclusive mode")
+			u.source.run("insert into " + table + " values (4711)")
+			goOn(t, run)
+			if drained {
+				run.wait().exits(exitNotSwitched).says("lock table " + table)
+				holder.run("rollback")
+				u.run(exitOK, "cutover", "--confirm", u.name)
+				u.equal()
+				return
+			}
+			run.wait().exits(exitOK)
+			holder.run("rollback")
+			u.target.is("0", "select count(*) from "+table+" where id = 4711") // the oracle of TestLanes can see it
+		})
+	}
+}
+
+func withoutSecondDrain(p *plan.Plan) {
+	steps(p, func(s *plan.Step) {
+		if s.ID == cutover.StepDrain {
+			s.Do.SQL, _, _ = strings.Cut(s.Do.SQL, "\n  and ")
+		}
+	})
+}
+
+// TestLanesOfSavedPlan: which tables share a lane is what was read and saved, however they have grown since.
+func TestLanesOfSavedPlan(t *testing.T) {
+	u := startServers(t, 17, 18).upgrade(t, "create table a (id int primary key); create table b (id int primary key); create table c (id int primary key); insert into a select generate_series(1, 10000)")
+	file := t.TempDir() + "/plan.json"
+	u.run(exitOK, "plan", "--lanes", "2", "--out", file)
+	u.source.run("insert into c select generate_series(1, 100000)")
+	u.run(exitOK, "sync", "--plan", file)
+	u.target.is("a,b c", "select string_agg(of, ',' order by of) from (select string_agg(srrelid::regclass::text, ' ' order by srrelid::regclass::text) as of from pg_subscription_rel where srrelid::regclass::text !~ 'pgleap' group by srsubid) l")
+	u.run(exitOK, "sync").says("done already")
+	u.equal()
+}
+
+// TestLanesOffered: where one lane does not keep up, more are offered with their numbers.
+func TestLanesOffered(t *testing.T) {
+	s := startServers(t, 13, 18)
+	u := s.upgrade(t, onLanes+"; create table wide (id bigserial primary key, v text); alter table wide alter v set storage external")
+	u.run(exitOK, "sync")
+	holder := connect(t, u.targetURI)
+	holder.run("begin; lock table wide in exclusive mode")
+	stop := u.source.writing("insert into wide (v) select repeat('x', 1000000 + %d) from generate_series(1, 20)")
+	defer stop()
+	await(t, "the lag to grow", func() bool {
+		out := u.start(nil, "status").wait()
+		return contains(out.stdout, "the source writes", "the lag grows", "pgleap sync --lanes 4 (now 1; foreign keys leave 4 groups of tables")
+	})
+	stop()
+	holder.run("rollback")
+}
+
+// TestRunbookOnLanes carries the upgrade out by hand, on lanes.
+func TestRunbookOnLanes(t *testing.T) {
+	t.Parallel()
+	c := byHand(t, 13, 18, "shop", nil)
+	c.With = []string{"--lanes=3"}
+	mustPass(t, rehearseByHand(t, c))
 }

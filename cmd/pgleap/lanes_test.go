@@ -233,6 +233,35 @@ insert into line (acct) select g from generate_series(1, 1000) g`)
 	u.target.is("t", "select convalidated from pg_constraint where contype = 'f'")
 }
 
+// TestLanesRace: the key is checked while one lane is ahead, and again when the other has come as far.
+func TestLanesRace(t *testing.T) {
+	s := startServers(t, 13, 18)
+	u := s.upgrade(t, "create table acct (id int primary key); create table line (id int primary key, acct int not null references acct); insert into acct values (1); insert into line values (1, 1)")
+	run := u.start([]string{stopAt + "=finish.foreign-key.public.line_acct_fkey.before"}, "sync", "--lanes", "2")
+	awaitStopped(t, run)
+	parent := u.target.run("select subname from pg_subscription s join pg_subscription_rel r on r.srsubid = s.oid where srrelid = 'acct'::regclass")
+	u.target.run("alter subscription " + parent + " disable")
+	await(t, "the lane to stop", func() bool {
+		return u.source.run("select count(*) from pg_replication_slots where active and slot_name = '"+parent+"'") == "0"
+	})
+	u.source.run("insert into acct values (2); insert into line values (2, 2)")
+	await(t, "the other lane to be ahead", func() bool { return u.target.run("select count(*) from line") == "2" })
+	goOn(t, run)
+	run.awaits("one lane was ahead of another")
+	u.target.run("alter subscription " + parent + " enable")
+	run.wait().exits(exitOK)
+	u.equal()
+	u.target.is("t", "select convalidated from pg_constraint where contype = 'f'")
+	t.Run("a row that is really not there", func(t *testing.T) {
+		u := s.upgrade(t, "create table acct (id int primary key); create table line (id int primary key, acct int not null references acct); insert into acct values (1); insert into line values (1, 1)")
+		run := u.start([]string{stopAt + "=finish.foreign-key.public.line_acct_fkey.before"}, "sync", "--lanes", "2")
+		awaitStopped(t, run)
+		u.target.run("delete from acct")
+		goOn(t, run)
+		run.wait().exits(exitUnexpected).says("violates foreign key constraint")
+	})
+}
+
 // TestRehearsalOfLanes is the whole upgrade with its oracle, under load.
 func TestRehearsalOfLanes(t *testing.T) {
 	for _, pair := range [][2]int{{10, 18}, {13, 18}, {17, 18}} {
@@ -335,4 +364,31 @@ func TestRunbookOnLanes(t *testing.T) {
 	c := byHand(t, 13, 18, "shop", nil)
 	c.With = []string{"--lanes=3"}
 	mustPass(t, rehearseByHand(t, c))
+}
+
+// TestLanesKilledLater: killed at what the second lane has of its own on the way there and back, the same command goes on.
+func TestLanesKilledLater(t *testing.T) {
+	s := startServers(t, 13, 18)
+	u := s.upgrade(t, onLanes)
+	u.run(exitOK, "sync", "--lanes", "3")
+	again := func(points []string, verb string, args ...string) {
+		args = append([]string{verb, "--confirm", u.name}, args...)
+		for _, at := range points {
+			u.killed(at, args...)
+		}
+		u.run(exitOK, args...)
+		u.equal()
+	}
+	again([]string{"release.disable.2.before", "teardown.slot.2.before"}, "cutover", "--max-write-stall", "5s")
+	u.target.run(fmt.Sprintf(across, 1))
+	again([]string{"back-switch.marked", "back-release.follow.2.before"}, "rollback", "--max-write-stall", "5s")
+	u.source.run(fmt.Sprintf(across, 2))
+	u.equal()
+	again([]string{"switch.committed"}, "cutover", "--max-write-stall", "5s")
+	again([]string{"rolled-back.before"}, "rollback", "--max-write-stall", "5s")
+	u.killed("publish.publication.2.undone", "abort")
+	u.run(exitOK, "abort")
+	for _, side := range []*client{u.source, u.target} {
+		side.is("0 slots, 0 publications, 0 subscriptions, schema gone", laneObjects)
+	}
 }

@@ -14,9 +14,13 @@ import (
 // racePatience is how long a foreign key between two lanes is tried again.
 const racePatience = 5 * time.Minute
 
-// raced tells whether the step's foreign key was refused although it may hold: one lane was ahead of the other.
-func (r *run) raced(s plan.Step, err error) bool {
-	return len(r.lanes) > 1 && s.Batch == "foreign-keys" && pg.Code(err) == pg.CodeForeignKey
+// raced is what the server said of a foreign key that it refused although the key may hold, because one lane was ahead of the
+// other; "" of anything else. The same words about the same row once more, when the lanes have met, are the truth.
+func (r *run) raced(s plan.Step, err error) string {
+	if len(r.lanes) > 1 && s.Batch == "foreign-keys" && pg.Code(err) == pg.CodeForeignKey {
+		return pg.Message(err)
+	}
+	return ""
 }
 
 // meet lets the lanes come to one point, on sessions of its own: neighbours of the step use the run's.

@@ -265,7 +265,7 @@ func (r *run) doRecorded(ctx context.Context, t *pg.Target, stage plan.Stage, s 
 		defer knowing.Close()
 		t = &pg.Target{Session: knowing}
 	}
-	began := time.Now()
+	began, refused := time.Now(), ""
 	for attempt := 1; ; attempt++ {
 		err := t.InTransaction(ctx, func() error {
 			if err := r.statements(ctx, t, stage, s); err != nil {
@@ -273,7 +273,8 @@ func (r *run) doRecorded(ctx context.Context, t *pg.Target, stage plan.Stage, s 
 			}
 			return journal.RecordOn(ctx, t, journal.StepDone, stage.ID, s.ID, nil)
 		})
-		if r.raced(s, err) && time.Since(began) < racePatience {
+		if text := r.raced(s, err); text != "" && text != refused && time.Since(began) < racePatience {
+			refused = text
 			if err := r.meet(ctx, stage.ID, s, err); err != nil {
 				return err
 			}

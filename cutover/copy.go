@@ -141,7 +141,7 @@ func (p pair) carry(ctx context.Context, step plan.Step) (rows, bytes int64, err
 			}
 			continue
 		}
-		n, size, err := pg.Pipe(ctx, p.from, p.to, list[i], list[i+1])
+		n, size, err := pg.Pipe(ctx, p.from, p.to, list[i], list[i+1], nil)
 		if err != nil {
 			return 0, 0, err
 		}

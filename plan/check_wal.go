@@ -34,7 +34,11 @@ func checkWALRetention(in input) []Finding {
 	megabytes, ok := setting(in.source, "max_slot_wal_keep_size")
 	var out []Finding
 	if !ok || megabytes < 0 {
-		out = append(out, unlimitedWAL(in.source.Cluster, ok))
+		f := unlimitedWAL(in.source.Cluster, ok)
+		if limit := in.options.MaxRetainedWAL; limit > 0 {
+			f.Fix = "pgleap sync gives the run up where a slot keeps more than " + HumanBytes(limit) + " (--max-retained-wal), while it runs; afterwards watch the retained WAL in pgleap status"
+		}
+		out = append(out, f)
 	} else {
 		out = append(out, limitedWAL(in, int64(megabytes)<<20)...)
 	}

@@ -105,12 +105,26 @@ func (d *changes) choices(was, is Options) {
 	}{
 		{"--jobs", was.Jobs, is.Jobs},
 		{"--slot-timeout", was.SlotTimeout, is.SlotTimeout},
+		{"--max-copy-rate", limited(was.MaxCopyRate), limited(is.MaxCopyRate)},
+		{"--max-retained-wal", limited(was.MaxRetainedWAL), limited(is.MaxRetainedWAL)},
+		{"--max-standby-lag", limited(was.MaxStandbyLag), limited(is.MaxStandbyLag)},
 		{"--accept", slices.Sorted(slices.Values(was.Accept)), slices.Sorted(slices.Values(is.Accept))},
 	} {
 		if a, b := shown(c.was), shown(c.is); a != b {
 			d.say(ChangedSetting, "%s was %s and is %s", c.name, a, b)
 		}
 	}
+}
+
+// limited is a limit in bytes as it is read: 0 was not said, and below 0 is none.
+func limited(n int64) string {
+	switch {
+	case n == 0:
+		return "not said"
+	case n < 0:
+		return "none"
+	}
+	return HumanBytes(n)
 }
 
 // server tells of a minor update, of the settings, and of the pg_dump that is used.

@@ -24,6 +24,7 @@ func TestDiff(t *testing.T) {
 		"a statement":                  {func(p *Plan) { p.Stages[0].Steps[0].Do.SQL += " " }, ChangedPlan, []string{"step sync.publication changed"}},
 		"an option that binds":         {func(p *Plan) { p.Options.SequenceMargin = 7 }, ChangedPlan, []string{"sequence margin from 100 to 7"}},
 		"an option that does not":      {func(p *Plan) { p.Options.Jobs = 8 }, ChangedSetting, []string{"--jobs was 2 and is 8"}},
+		"a limit":                      {func(p *Plan) { p.Options.MaxRetainedWAL = 20 << 30 }, ChangedSetting, []string{"--max-retained-wal was not said and is 20 GB"}},
 		"a timeout":                    {func(p *Plan) { p.Options.SlotTimeout = time.Hour }, ChangedSetting, []string{"--slot-timeout was 1 min and is 1 h"}},
 		"a setting":                    {func(p *Plan) { p.Source.Settings["max_wal_senders"] = "20" }, ChangedSetting, []string{"max_wal_senders on the source was 10 and is 20"}},
 		"a minor update":               {func(p *Plan) { p.Source.Version = pgver.Version(130024) }, ChangedSetting, []string{"the source was PostgreSQL 13.23 and is 13.24"}},

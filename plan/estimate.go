@@ -234,7 +234,8 @@ func (e *estimator) index(s Step) *Estimate {
 		return &Estimate{Seconds: e.trip(), Basis: "a definition: the partitions have indexes of their own"}
 	}
 	size, method := e.bytes(*s.Table), methodOf(s.Do.SQL)
-	name := Name{s.Table.Schema, strings.TrimPrefix(string(s.ID), "finish.index."+s.Table.Schema+".")}
+	_, index, _ := strings.Cut(string(s.ID), ".index."+s.Table.Schema+".")
+	name := Name{s.Table.Schema, index}
 	if i, ok := e.indexes[name]; ok {
 		if t, ok := e.tables[i.Table]; ok && (t.Rows >= TellingRows || size <= t.Bytes) {
 			factor := max(float64(size)/float64(t.Bytes), 1)

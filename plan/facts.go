@@ -118,8 +118,9 @@ type Relation struct {
 	UniqueIndex       string   `json:"unique_index,omitempty"` // materialized view: an index by which it can be refreshed concurrently
 
 	// Volatile.
-	Rows       int64 `json:"rows"`  // the planner's estimate
-	Bytes      int64 `json:"bytes"` // heap and TOAST, without indexes
+	Rows       int64 `json:"rows"`               // the planner's estimate
+	Disorder   bool  `json:"disorder,omitempty"` // the rows lie in no order of the primary key
+	Bytes      int64 `json:"bytes"`              // heap and TOAST, without indexes
 	IndexBytes int64 `json:"index_bytes"`
 	Changes    int64 `json:"changes,omitempty"` // rows inserted, updated and deleted since the statistics began; 0 also where that is not known
 }

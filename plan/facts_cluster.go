@@ -18,6 +18,13 @@ type ClusterFacts struct {
 	// RoleTimeouts are lock_timeout and statement_timeout of other roles, and of this database for all of them.
 	RoleTimeouts []RoleTimeout `json:"role_timeouts,omitempty"`
 
+	RoundTrip float64 `json:"round_trip,omitempty"` // seconds from where pgleap runs; 0 is not measured
+
+	// MemoryBytes and Processors are the target's machine's, or of what the server may use of it; 0 is not known: only a
+	// superuser can look, and only on Linux.
+	MemoryBytes int64 `json:"memory_bytes,omitempty"`
+	Processors  int   `json:"processors,omitempty"`
+
 	Locale     Locale      `json:"locale"`
 	Collations []Collation `json:"collations,omitempty"` // that stand in columns, and all that users made
 

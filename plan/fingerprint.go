@@ -70,6 +70,7 @@ type stepEssence struct {
 	Recorded bool
 	Do, Undo Action
 	Batch    string
+	Early    bool `json:",omitempty"`
 	Except   []string
 	Lane     int `json:",omitempty"`
 }
@@ -83,7 +84,11 @@ var essentialSettings = []string{"wal_level"}
 
 func essence(p Plan) planEssence {
 	o := p.Options
-	o.Jobs, o.SlotTimeout, o.Accept = 0, 0, nil
+	o.Jobs, o.SlotTimeout, o.Accept, o.CopyJobs, o.CopySplit, o.CopyWhy = 0, 0, nil, 0, 0, ""
+	if o.Copy == CopyServer { // a plan that says nothing means it
+		o.Copy = ""
+	}
+	o.MaxCopyRate, o.MaxRetainedWAL, o.MaxStandbyLag = 0, 0, 0
 	e := planEssence{Format: p.Format, Run: p.Run, Options: o, Source: essenceOfSource(p.Source), Target: essenceOfServer(p.Target), Lanes: p.Lanes}
 	for _, s := range p.Stages {
 		e.Stages = append(e.Stages, essenceOfStage(s))
@@ -166,7 +171,7 @@ func compareNames(a, b Name) int {
 }
 
 func essenceOfRelation(r Relation) Relation {
-	r.OID, r.Rows, r.Bytes, r.IndexBytes, r.Changes, r.UniqueIndex = 0, 0, 0, 0, 0, ""
+	r.OID, r.Rows, r.Bytes, r.IndexBytes, r.Changes, r.UniqueIndex, r.Disorder = 0, 0, 0, 0, 0, "", false
 	// sync may set the replica identity itself, and puts it back at the end.
 	r.Identity, r.IdentityUsable, r.IdentityIndex, r.IdentityCandidate = "", false, "", ""
 	r.IdentityGenerated, r.NoEquality = nil, nil
@@ -177,7 +182,7 @@ func essenceOfStage(s Stage) stageEssence {
 	e := stageEssence{ID: s.ID, Budget: s.Budget, UndoOnFailure: s.UndoOnFailure, Irreversible: s.Irreversible, Session: s.Session}
 	for _, st := range s.Steps {
 		e.Steps = append(e.Steps, stepEssence{
-			ID: st.ID, On: st.On, Probe: st.Probe, Recorded: st.Recorded, Do: st.Do, Undo: st.Undo, Batch: st.Batch, Except: st.Except, Lane: st.Lane,
+			ID: st.ID, On: st.On, Probe: st.Probe, Recorded: st.Recorded, Do: st.Do, Undo: st.Undo, Batch: st.Batch, Early: st.Early, Except: st.Except, Lane: st.Lane,
 		})
 	}
 	sortBatches(e.Steps)

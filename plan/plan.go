@@ -6,6 +6,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -126,6 +127,9 @@ type Step struct {
 
 	// Batch: neighbouring steps of one batch run side by side.
 	Batch string `json:"batch,omitempty"`
+	// Early: the step begins as soon as the rows of Table are there, beside the copy of the others, which is the nearest
+	// step above that is not early. In a table the batches go one after the other.
+	Early bool `json:"early,omitempty"`
 	// Weight orders the steps of a batch, heaviest first: bytes of the table.
 	Weight int64 `json:"weight,omitempty"`
 }
@@ -138,8 +142,12 @@ type Stage struct {
 	Budget        time.Duration `json:"budget,omitempty"`          // nanoseconds; the stage ends within this, or it fails
 	UndoOnFailure bool          `json:"undo_on_failure,omitempty"` // undone automatically
 	Session       string        `json:"session,omitempty"`         // what a session that runs the stage's statements sends first
+	Speed         string        `json:"speed,omitempty"`           // what it sends then: it changes nothing but how quick the stage is
 	Irreversible  bool          `json:"irreversible,omitempty"`    // from here on there is no abort
 }
+
+// sessionText is what a session of the stage sends first.
+func (s Stage) sessionText() string { return strings.Trim(s.Session+"\n"+s.Speed, "\n") }
 
 // Step returns the step with that id.
 func (s Stage) Step(id StepID) (Step, bool) {
@@ -158,14 +166,18 @@ type Options struct {
 	ExcludeTables  []string      `json:"exclude_tables,omitempty"`
 	AllTables      bool          `json:"all_tables,omitempty"` // publish FOR ALL TABLES
 	SequenceMargin int64         `json:"sequence_margin"`
-	MaxWriteStall  time.Duration `json:"max_write_stall"`      // nanoseconds
-	SlotTimeout    time.Duration `json:"slot_timeout"`         // nanoseconds; how long the slot's creation may wait
-	Jobs           int           `json:"jobs"`                 // parallel index builds and ANALYZE
-	Copy           CopyWay       `json:"copy,omitempty"`       // how the first copy is made; "" is CopyServer
-	CopyJobs       int           `json:"copy_jobs,omitempty"`  // streams of CopyStream at a time
-	CopySplit      int64         `json:"copy_split,omitempty"` // bytes that a stream takes of a table at a time
-	Lanes          int           `json:"lanes,omitempty"`      // at most so many; 0 as the facts call for
-	Spread         [][]Name      `json:"-"`                    // of a saved plan: which tables share a lane; nil chooses
+	MaxWriteStall  time.Duration `json:"max_write_stall"`            // nanoseconds
+	SlotTimeout    time.Duration `json:"slot_timeout"`               // nanoseconds; how long the slot's creation may wait
+	Jobs           int           `json:"jobs"`                       // parallel index builds and ANALYZE
+	Copy           CopyWay       `json:"copy,omitempty"`             // how the first copy is made; in a plan "" is CopyServer
+	CopyWhy        string        `json:"copy_why,omitempty"`         // why it was chosen, where the operator did not
+	CopyJobs       int           `json:"copy_jobs,omitempty"`        // streams, or tables of CopyServer, at a time; 0: 4 streams, or as many tables as the target's settings allow
+	CopySplit      int64         `json:"copy_split,omitempty"`       // bytes that a stream takes of a table at a time
+	MaxCopyRate    int64         `json:"max_copy_rate,omitempty"`    // bytes per second; of this and the next two 0 is not said, and below 0 is none
+	MaxRetainedWAL int64         `json:"max_retained_wal,omitempty"` // bytes; where the source keeps more for us the run is given up
+	MaxStandbyLag  int64         `json:"max_standby_lag,omitempty"`  // bytes; where a standby of the source is farther behind the copy pauses
+	Lanes          int           `json:"lanes,omitempty"`            // at most so many; 0 as the facts call for
+	Spread         [][]Name      `json:"-"`                          // of a saved plan: which tables share a lane; nil chooses
 	SameMajor      bool          `json:"same_major,omitempty"`
 	Fence          Fence         `json:"fence,omitempty"`  // how writers are stopped; "" is FenceAuto
 	Accept         []string      `json:"accept,omitempty"` // ids of checks whose warnings were read and accepted

@@ -28,8 +28,8 @@ func (p Plan) mdStage(b *bytes.Buffer, number int, s Stage) {
 	if s.ID == StageSwitch {
 		s.mdOnOnePage(b, number)
 	}
-	if s.Session != "" {
-		mdTyped(b, Typed{In: TerminalNew, About: "what this stage needs of its session", Text: Terminated(s.Session)})
+	if s := s.sessionText(); s != "" {
+		mdTyped(b, Typed{In: TerminalNew, About: "what this stage needs of its session", Text: Terminated(s)})
 	}
 	for i := 0; i < len(s.Steps); {
 		n := s.group(i)
@@ -81,14 +81,14 @@ var stageWords = map[StageID]stageText{
 		fails: "nothing of the application depends on it. Take it back, or mend the cause and go on.",
 	},
 	StageSubscribe: {
-		what:  "The new server connects to the old one, copies every row, and then follows. The application notices nothing but the load of reading every table once.",
+		what:  "The new server connects to the old one, copies every row, and then follows. A table's indexes are built, and its statistics made, as soon as its rows are there. The application notices nothing but the load of reading every table once.",
 		back:  "yes: the undo of the subscription, then of stage publish, then drop the new database and make it again.",
-		fails: "the application is not touched. Watch the old server's disk: while the copy stands still, WAL is kept.",
+		fails: "the application is not touched. Watch the old server's disk: while the copy stands still, WAL is kept. \"deadlock detected\": it met the apply worker; paste the block again. A unique index that cannot be built: the rows of the OLD server break it (an invalid index there); mend them there. **Without statistics the new server is slow for hours: do not leave them out.**",
 	},
 	StageFinish: {
-		what:  "What was left out for the sake of the copy. The new server follows all the while; the old one is only read. When a block waits for long, it waits for the apply worker, or the apply worker for it.",
+		what:  "Foreign keys, triggers, views and what else was left out for the sake of the copy. The new server follows all the while; the old one is only read. When a block waits for long, it waits for the apply worker, or the apply worker for it.",
 		back:  "yes: as stage subscribe.",
-		fails: "\"deadlock detected\": it met the apply worker; paste the block again. A unique index or a foreign key that cannot be built: the rows of the OLD server break it (an invalid index, a constraint that is not valid there); mend them there. **Without statistics the new server is slow for hours: do not leave them out.**",
+		fails: "\"deadlock detected\": it met the apply worker; paste the block again. A foreign key that cannot be built: the rows of the OLD server break it (a constraint that is not valid there); mend them there.",
 	},
 	StageSwitch: {
 		what:  "Writers on the old server wait, without an error; readers go on. When everything has arrived on the new server the old one is closed for good, by a trigger on every table that refuses writes.",

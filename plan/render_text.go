@@ -36,9 +36,9 @@ func writeStage(b *bytes.Buffer, s Stage) {
 	for _, note := range s.notes() {
 		b.WriteString("  ! " + note + "\n")
 	}
-	if s.Session != "" {
+	if s := s.sessionText(); s != "" {
 		b.WriteString("  a session of this stage begins with:\n")
-		for _, line := range indentAll("        ", strings.Trim(s.Session, "\n")) {
+		for _, line := range indentAll("        ", s) {
 			b.WriteString(line + "\n")
 		}
 	}
@@ -59,7 +59,7 @@ func writeStep(b *bytes.Buffer, s Stage, st Step) {
 		fmt.Fprintf(b, "    %s\n", line)
 	}
 	if st.Batch != "" {
-		fmt.Fprintf(b, "    side by side with the other steps of batch %s\n", OneLine(st.Batch))
+		fmt.Fprintf(b, "    side by side with the other steps of batch %s%s\n", OneLine(st.Batch), map[bool]string{true: ", as soon as the table's rows are there"}[st.Early])
 	}
 	for _, part := range st.parts() {
 		b.WriteString("    " + part.label + "\n")

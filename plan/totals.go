@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -43,8 +44,10 @@ func (e *estimator) totals(p Plan) Totals {
 	for _, r := range e.selection.Published {
 		t.Bytes, t.IndexBytes = t.Bytes+r.Bytes, t.IndexBytes+r.IndexBytes
 	}
+	subscribe, _ := p.Stage(StageSubscribe)
 	finish, _ := p.Stage(StageFinish)
-	builds, keys, analyses := e.batch(finish, "indexes"), e.batch(finish, "foreign-keys"), e.batch(finish, "analyze")
+	steps := slices.Concat(subscribe.Steps, finish.Steps)
+	builds, keys, analyses := e.batch(steps, "indexes"), e.batch(steps, "foreign-keys"), e.batch(steps, "analyze")
 	t.Indexes, t.ForeignKeys = builds.n, keys.n
 	t.Copy = e.copy()
 	t.Index = Estimate{
@@ -69,10 +72,10 @@ type batchTime struct {
 }
 
 // batch adds up steps that run side by side, the heaviest first: no faster than the longest of them.
-func (e *estimator) batch(s Stage, batch string) batchTime {
+func (e *estimator) batch(steps []Step, batch string) batchTime {
 	var b batchTime
 	var sum, longest float64
-	for _, st := range s.Steps {
+	for _, st := range steps {
 		if st.Batch != batch {
 			continue
 		}

@@ -36,29 +36,54 @@ func DefinitionSteps(entries []Entry) []plan.Step {
 	return append(steps, chunked(ids, "schema.identity", identity)...)
 }
 
-// RowSteps are those of DefinitionSteps that rows need, and KeySteps the others: where rows come in one go it is quicker to
-// build even the keys afterwards.
+// RowSteps are those of DefinitionSteps that rows need. The others come with EarlySteps and RestSteps: where rows come
+// in one go it is quicker to build even the keys afterwards.
 func RowSteps(entries []Entry) []plan.Step {
 	pre, _ := definitions(entries)
 	return chunked(newNames(), "schema.definitions", pre)
 }
 
-// KeySteps build the keys side by side, then say which of them identify rows.
-func KeySteps(entries []Entry, sizes map[plan.Name]int64) (steps []plan.Step) {
-	_, identity := definitions(entries)
-	ids := newNames()
-	var rest []Entry
-	for _, e := range identity {
-		if e.Type == "INDEX" || e.Type == "CONSTRAINT" {
-			step := single(ids, "subscribe.key.", "indexes", e, sizes)
-			step.Lock = ""
-			steps = append(steps, step)
-			continue
+// Early parts the entries that build an index over the rows of the tables in sizes from the others: such a build begins as
+// soon as its table's rows are there. With keys they include those by which replication finds rows.
+func Early(entries []Entry, sizes map[plan.Name]int64, keys bool) (early, others []Entry) {
+	calls := false // what stands behind a function of section post-data may call it
+	for _, e := range entries {
+		_, copied := sizes[tableOf(e)]
+		switch {
+		case e.Section == Post && (e.Type == "FUNCTION" || e.Type == "PROCEDURE" || e.Type == "AGGREGATE"):
+			calls = true
+			others = append(others, e)
+		case e.Section == Post && (e.Type == "INDEX" || e.Type == "CONSTRAINT") && copied && !calls && (keys || !isIdentity(e)):
+			early = append(early, e)
+		default:
+			others = append(others, e)
 		}
-		rest = append(rest, e)
 	}
-	return append(steps, chunked(ids, "subscribe.identity", rest)...)
+	return early, others
 }
+
+// EarlySteps are the steps of the first that Early returns.
+func EarlySteps(early []Entry, sizes map[plan.Name]int64) []plan.Step {
+	ids := newNames()
+	steps := make([]plan.Step, len(early))
+	for i, e := range early {
+		steps[i] = single(ids, "subscribe.index.", BatchIndexes, e, sizes)
+		steps[i].Early = true
+	}
+	return steps
+}
+
+// RestSteps are the keys among the others: those of partitioned tables.
+func RestSteps(others []Entry) []plan.Step {
+	_, identity := definitions(others)
+	return chunked(newNames(), "subscribe.identity", identity)
+}
+
+// The batches of steps that work on a table's rows.
+const (
+	BatchIndexes     = "indexes"
+	batchForeignKeys = "foreign-keys"
+)
 
 func definitions(entries []Entry) (pre, identity []Entry) {
 	for _, e := range entries {
@@ -72,7 +97,7 @@ func definitions(entries []Entry) (pre, identity []Entry) {
 	return pre, identity
 }
 
-// FinishSteps are the steps of stage finish: all that DefinitionSteps and DeferredSteps leave, in pg_dump's
+// FinishSteps are the steps of stage finish: all that DefinitionSteps, EarlySteps and DeferredSteps leave, in pg_dump's
 // order. sizes are the bytes of tables, by which parallel builds are ordered; matviews are refreshed where they
 // hold rows on the source.
 func FinishSteps(entries []Entry, sizes map[plan.Name]int64, matviews []plan.Relation) []plan.Step {
@@ -87,12 +112,12 @@ func FinishSteps(entries []Entry, sizes map[plan.Name]int64, matviews []plan.Rel
 		case "index":
 			builds, comments := split(part, "COMMENT")
 			for _, e := range builds {
-				steps = append(steps, single(ids, "finish.index.", "indexes", e, sizes))
+				steps = append(steps, single(ids, "finish.index.", BatchIndexes, e, sizes))
 			}
 			steps = append(steps, chunked(ids, "finish.definitions", comments)...)
 		case "foreign key":
 			for _, e := range part {
-				steps = append(steps, single(ids, "finish.foreign-key.", "foreign-keys", e, sizes))
+				steps = append(steps, single(ids, "finish.foreign-key.", batchForeignKeys, e, sizes))
 			}
 		default:
 			steps = append(steps, chunked(ids, "finish.definitions", part)...)
@@ -186,7 +211,7 @@ func single(ids *names, prefix, batch string, e Entry, sizes map[plan.Name]int64
 		Table:    &table,
 		Notice:   nobody,
 	}
-	if batch == "indexes" {
+	if batch == BatchIndexes {
 		step.Hazards = []plan.Hazard{plan.HazardLoad}
 		step.Lock = "SHARE on " + oneLine(table.String()) + ": apply to it waits"
 		if e.Type == "CONSTRAINT" {

@@ -5,6 +5,7 @@
 #
 #   .servers/<major>/bin/{postgres,initdb,pg_ctl}
 #   .servers/client/<major>/bin/{pg_dump,pg_dumpall,pg_restore,psql,pgbench}
+#   .servers/pgcopydb/bin/pgcopydb, where the distribution has it
 #
 # A run that was interrupted is resumed; a run with nothing to do is immediate.
 set -euo pipefail
@@ -137,11 +138,22 @@ installed_client() {
 	return 1
 }
 
-# download_client <major>: a newer release's package with all its dependencies,
-# down to its C library, unpacked into a folder of its own. apt gets its own
-# sources, state and cache, and an empty list of installed packages.
+# download_client <major>: a newer release's package, and a script for each program.
 download_client() {
-	local major=$1 apt=$tmp/apt suite mirror keyring suites
+	local program bin
+	download "postgresql-client-$1" "$tmp/client" || return 1
+	bin=$(cd "$tmp/client/root" && find usr -type d -path "*/postgresql/$1/bin" | head -n 1)
+	[[ -n $bin ]] || { say "the client package holds no programs"; return 1; }
+	for program in "${client_programs[@]}"; do
+		[[ ! -x $tmp/client/root/$bin/$program ]] || wrap "$tmp/client" "$bin/$program" || return 1
+	done
+}
+
+# download <package> <folder>: a newer release's package with all its
+# dependencies, down to its C library, unpacked into root/ of the folder. apt gets
+# its own sources, state and cache, and an empty list of installed packages.
+download() {
+	local package=$1 folder=$2 apt=$tmp/apt suite mirror keyring suites
 	mirror=$(mirrors | head -n 1)
 	[[ -n $mirror ]] || { say "no mirror of the distribution's main archive in /etc/apt/sources.list*"; return 1; }
 	IFS=$'\t' read -r mirror keyring <<<"$mirror"
@@ -150,21 +162,20 @@ download_client() {
 	*) suites=(forky sid) ;;
 	esac
 	for suite in "${suites[@]}"; do
-		rm -rf "$apt" "$tmp/client/root"
-		mkdir -p "$apt"/{state/lists/partial,cache/archives/partial} "$tmp/client/root"
+		rm -rf "$apt" "$folder/root"
+		mkdir -p "$apt"/{state/lists/partial,cache/archives/partial} "$folder"/{bin,root}
 		: >"$apt/status"
 		echo "deb ${keyring:+[signed-by=$keyring] }$mirror $suite main" >"$apt/sources.list"
 		apt_configuration >"$apt/apt.conf"
-		say "client programs $major: from the package of ${distribution}'s $suite"
+		say "$package: from ${distribution}'s $suite"
 		if apt-get -qq -c "$apt/apt.conf" update >"$apt/log" 2>&1 &&
-			apt-get -qq -c "$apt/apt.conf" install --yes --download-only "postgresql-client-$major" >>"$apt/log" 2>&1; then
-			for deb in "$apt"/cache/archives/*.deb; do dpkg -x "$deb" "$tmp/client/root"; done
-			wrap_client "$major"
-			return
+			apt-get -qq -c "$apt/apt.conf" install --yes --download-only "$package" >>"$apt/log" 2>&1; then
+			for deb in "$apt"/cache/archives/*.deb; do dpkg -x "$deb" "$folder/root"; done
+			return 0
 		fi
 		tail -n 5 "$apt/log" >&2
 	done
-	say "postgresql-client-$major could not be downloaded from ${suites[*]}"
+	say "$package could not be downloaded from ${suites[*]}"
 	return 1
 }
 
@@ -236,24 +247,35 @@ apt_configuration() {
 	CONF
 }
 
-# wrap_client writes a script for each program that starts it through the
-# folder's own dynamic loader: the machine's C library may be older than the
-# programs. --argv0 makes a program find its neighbours through the scripts.
-wrap_client() {
-	local major=$1 program loader bin
-	bin=$(cd "$tmp/client/root" && find usr -type d -path "*/postgresql/$major/bin" | head -n 1)
-	loader=$(cd "$tmp/client/root" && find usr -name 'ld-linux-*.so.[0-9]*' -path '*linux-gnu*' | head -n 1)
-	[[ -n $bin && -n $loader ]] || { say "the client package holds no programs or no dynamic loader"; return 1; }
-	for program in "${client_programs[@]}"; do
-		[[ -x $tmp/client/root/$bin/$program ]] || continue
-		cat >"$tmp/client/bin/$program" <<-SCRIPT
-			#!/bin/sh
-			bin=\$(dirname -- "\$(readlink -f -- "\$0")")
-			root=\${bin%/bin}/root
-			exec "\$root/$loader" --library-path "\$root/${loader%/*}" --argv0 "\$bin/$program" "\$root/$bin/$program" "\$@"
-		SCRIPT
-		chmod 755 "$tmp/client/bin/$program"
-	done
+# wrap <folder> <program>: a script in bin/ that starts the program of root/
+# through the folder's own dynamic loader: the machine's C library may be older.
+# --argv0 makes a program find its neighbours through the scripts.
+wrap() {
+	local folder=$1 program=$2 name=${2##*/} loader
+	loader=$(cd "$folder/root" && find usr -name 'ld-linux-*.so.[0-9]*' -path '*linux-gnu*' | head -n 1)
+	[[ -n $loader ]] || { say "the package of $name holds no dynamic loader"; return 1; }
+	cat >"$folder/bin/$name" <<-SCRIPT
+		#!/bin/sh
+		bin=\$(dirname -- "\$(readlink -f -- "\$0")")
+		root=\${bin%/bin}/root
+		exec "\$root/$loader" --library-path "\$root/${loader%/*}" --argv0 "\$bin/$name" "\$root/$program" "\$@"
+	SCRIPT
+	chmod 755 "$folder/bin/$name"
+}
+
+# --------------------------------------------------------------- pgcopydb
+
+# install_pgcopydb: a benchmark compares with it, and does without where it
+# cannot be had.
+install_pgcopydb() {
+	command -v apt-get >/dev/null && command -v dpkg >/dev/null && [[ ! -x $dest/pgcopydb/bin/pgcopydb ]] || return 0
+	rm -rf "$dest/pgcopydb" "$tmp/pgcopydb"
+	if download pgcopydb "$tmp/pgcopydb" && wrap "$tmp/pgcopydb" usr/bin/pgcopydb && "$tmp/pgcopydb/bin/pgcopydb" --version >/dev/null 2>&1; then
+		chmod -R a+rX "$tmp/pgcopydb"
+		mv "$tmp/pgcopydb" "$dest/pgcopydb"
+	else
+		say "pgcopydb is missing: make bench-copy goes without it"
+	fi
 }
 
 # -------------------------------------------------------------- PgBouncer
@@ -344,6 +366,7 @@ while read -r major version; do
 done < <(pinned)
 install_client "$client" || failed+=("client $client")
 install_pgbouncer || failed+=("pgbouncer")
+install_pgcopydb
 rm -rf "$tmp"
 
 verify || failed+=("verification")

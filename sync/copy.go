@@ -49,11 +49,12 @@ order by 1, 2`, run.Object())
 }
 
 // FollowCopy waits until every table of the lane is ready, reports bytes of all lanes, and says what is wrong when nothing
-// moves.
+// moves. loaded is told, more than once, which
+// tables' rows are there.
 //
 // On a source where nobody writes it writes markers itself while tables are to catch up: their workers notice
 // that they are done when something arrives, and else only at a keepalive (10 s a table, measured 10 → 12).
-func FollowCopy(ctx context.Context, source *pg.Source, t *pg.Target, lanes []plan.Lane, step plan.Step, emit func(plan.Event)) error {
+func FollowCopy(ctx context.Context, source *pg.Source, t *pg.Target, lanes []plan.Lane, step plan.Step, emit func(plan.Event), loaded func(plan.Name)) error {
 	sizes, total := sizesOf(lanes)
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
@@ -64,6 +65,11 @@ func FollowCopy(ctx context.Context, source *pg.Source, t *pg.Target, lanes []pl
 			states, err := Tables(ctx, t, l.Run)
 			if err != nil {
 				return err
+			}
+			for _, st := range states {
+				if st.State == "copied" || st.State == "ready" {
+					loaded(st.Table)
+				}
 			}
 			r, b := Progress(states, sizes)
 			ready, all, bytes = ready+r, all+len(states), bytes+b

@@ -7,19 +7,22 @@ import (
 )
 
 // Subscribe returns the stage that copies the rows and then follows the changes. All lanes begin before the first is waited
-// for: they copy side by side.
-func Subscribe(lanes []plan.Lane, target plan.Facts) plan.Stage {
+// for: they copy side by side. loaded are the steps that are done with a lane's tables as soon as their rows are there.
+func Subscribe(lanes []plan.Lane, target plan.Facts, loaded func(plan.Lane) []plan.Step) plan.Stage {
 	stage := plan.Stage{ID: plan.StageSubscribe, Title: "subscription: rows are copied, then followed"}
-	for i := range subscribed(lanes[0], target) {
+	for i, s := range subscribed(lanes[0], target) {
 		for _, l := range lanes {
 			stage.Steps = append(stage.Steps, l.Steps(subscribed(l, target)[i])...)
+			if s.Do.Call == CallCopy {
+				stage.Steps = append(stage.Steps, l.Steps(loaded(l)...)...)
+			}
 		}
 	}
 	return stage
 }
 
-// Streamed returns the stage that copies the rows in streams, and then follows the changes. keys are the steps that make a
-// lane's keys, named for the lane. One lane comes after the other: a snapshot that is lost costs that of its lane alone, and
+// Streamed returns the stage that copies the rows in streams, and then follows the changes. keys are the steps behind a
+// lane's rows: indexes, and the keys that replication finds rows by. One lane comes after the other: a snapshot that is lost costs that of its lane alone, and
 // what is copied is followed while the next is. That each table is there is seen in the end.
 func Streamed(lanes []plan.Lane, target plan.Facts, keys func(plan.Lane) []plan.Step) plan.Stage {
 	stage := plan.Stage{ID: plan.StageSubscribe, Title: "rows are copied in streams, then followed"}
@@ -31,6 +34,15 @@ func Streamed(lanes []plan.Lane, target plan.Facts, keys func(plan.Lane) []plan.
 	}
 	stage.Steps = slices.Concat(stage.Steps, ready)
 	return stage
+}
+
+// objects are the names of the lanes' publications, slots and subscriptions.
+func objects(lanes []plan.Lane) []string {
+	names := make([]string, len(lanes))
+	for i, l := range lanes {
+		names[i] = l.Object()
+	}
+	return names
 }
 
 // each are the steps that f makes for each lane, named for it.

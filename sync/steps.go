@@ -201,7 +201,7 @@ func subscribed(lane plan.Lane, target plan.Facts) []plan.Step {
 			Notice: "one connection to the source, to read the publication",
 		},
 		{
-			ID: "subscribe.enable", Title: "enable the subscription: the first copy starts", On: plan.Target,
+			ID: StepEnable, Title: "enable the subscription: the first copy starts", On: plan.Target,
 			Probe:   "select coalesce((select case when subenabled then 'done' else 'absent' end from pg_subscription where subname = " + literal + " and subdbid = (select oid from pg_database where datname = current_database())), 'subscription " + run.Object() + " is gone')",
 			Do:      plan.Action{SQL: "alter subscription " + name + " enable"},
 			Undo:    plan.Action{},

@@ -1,15 +1,18 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
 	"pgleap/internal/pg"
@@ -22,6 +25,12 @@ const CallStream = "stream-copy"
 
 // StepStream copies the rows, and makes the slot that what was written since comes from.
 const StepStream plan.StepID = "subscribe.stream"
+
+// StepEnable lets the subscription begin.
+const StepEnable plan.StepID = "subscribe.enable"
+
+// StreamJobs is how many streams there are at a time where nothing is said.
+const StreamJobs = 4
 
 // Connector opens the sessions of a copy.
 type Connector interface {
@@ -40,10 +49,11 @@ type Streams struct {
 	SlotTimeout time.Duration // how long the slot's creation may wait
 	Step        plan.Step
 	Emit        func(plan.Event)
+	Loaded      func(table plan.Name) // told of each table whose rows are there
 	Point       func(name string)
+	Throttle    *Throttle // shared by all streams; nil: none
 
 	begun sync.Once
-	done  atomic.Int64 // bytes of the source's heap that were read
 }
 
 // Do makes the slot and copies everything. One that was cut short left a slot whose snapshot is lost: it begins anew, and
@@ -55,32 +65,93 @@ func (s *Streams) Do(ctx context.Context, source *pg.Source) error {
 	if err := s.empty(ctx); err != nil {
 		return err
 	}
+	files, err := readFiles(ctx, source, s.Tables)
+	if err != nil {
+		return err
+	}
 	holder, snapshot, err := s.slot(ctx, source)
 	if err != nil {
 		return err
 	}
 	defer holder.Close()
 	s.Point(string(s.Step.ID) + ".slot")
-	return s.copy(ctx, source, snapshot)
+	return s.copy(ctx, source, snapshot, files)
 }
 
-// empty truncates what an earlier attempt has copied.
+// empty truncates what an earlier attempt has copied. A table that never held a row is left as it is: each that is truncated
+// gets new files.
 func (s *Streams) empty(ctx context.Context) error {
 	t, err := s.Connect.OpenTarget(ctx)
 	if err != nil {
 		return err
 	}
 	defer t.Close()
-	for chunk := range slices.Chunk(s.Tables, 500) {
-		names := make([]string, len(chunk))
-		for i, r := range chunk {
-			names[i] = "only " + r.Name.String()
+	sizes, err := readSizes(ctx, t, s.Tables)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, r := range s.Tables {
+		if sizes[r.Name].pages > 0 {
+			names = append(names, "only "+r.Name.String())
 		}
-		if _, err := t.Exec(ctx, "truncate "+strings.Join(names, ", ")); err != nil {
+	}
+	for chunk := range slices.Chunk(names, 500) {
+		if _, err := t.Exec(ctx, "truncate "+strings.Join(chunk, ", ")); err != nil {
 			return fmt.Errorf("empty the tables of the target: %w", err)
 		}
 	}
 	return nil
+}
+
+// DropIndexes drops every index and constraint index of the tables.
+func DropIndexes(ctx context.Context, t *pg.Target, tables []plan.Name) error {
+	schemas, names := split(tables)
+	rows, err := t.Query(ctx, `select case when o.oid is null then format('drop index %I.%I', n.nspname, x.relname)
+  else format('alter table only %I.%I drop constraint %I', n.nspname, c.relname, o.conname) end
+from pg_index i join pg_class c on c.oid = i.indrelid join pg_class x on x.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
+  left join pg_constraint o on o.conindid = i.indexrelid and o.conrelid = i.indrelid and o.contype in ('p', 'u', 'x')
+where (n.nspname, c.relname) in (select * from unnest($1::text[], $2::text[]))`, schemas, names)
+	if err != nil {
+		return err
+	}
+	statements, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	_, err = t.ExecEach(ctx, statements)
+	return err
+}
+
+func split(tables []plan.Name) (schemas, names []string) {
+	for _, n := range tables {
+		schemas, names = append(schemas, n.Schema), append(names, n.Name)
+	}
+	return schemas, names
+}
+
+// size of a table as it is now.
+type size struct{ pages, bytes int64 } // of the heap alone; with TOAST
+
+func readSizes(ctx context.Context, q pg.Querier, tables []plan.Relation) (map[plan.Name]size, error) {
+	list := make([]plan.Name, len(tables))
+	for i, r := range tables {
+		list[i] = r.Name
+	}
+	schemas, names := split(list)
+	rows, err := q.Query(ctx, `select n.nspname, c.relname, pg_relation_size(c.oid) / current_setting('block_size')::int8, coalesce(pg_table_size(c.oid), 0)
+from pg_class c join pg_namespace n on n.oid = c.relnamespace where (n.nspname, c.relname) in (select * from unnest($1::text[], $2::text[]))`, schemas, names)
+	if err != nil {
+		return nil, fmt.Errorf("read the sizes of the tables: %w", err)
+	}
+	sizes := map[plan.Name]size{}
+	var n plan.Name
+	var one size
+	_, err = pgx.ForEachRow(rows, []any{&n.Schema, &n.Name, &one.pages, &one.bytes}, func() error {
+		sizes[n] = one
+		return nil
+	})
+	return sizes, err
 }
 
 // slot makes the slot, and returns a session that holds its snapshot: the walsender's own dies with its next command.
@@ -103,53 +174,93 @@ func (s *Streams) slot(ctx context.Context, source *pg.Source) (holder *pg.Sourc
 
 // pin begins a transaction that sees what the snapshot shows.
 func pin(ctx context.Context, s *pg.Source, snapshot string) error {
-	sql := []string{"begin isolation level repeatable read read only", "set transaction snapshot " + plan.QuoteLiteral(snapshot)}
-	if s.Version().Has(pgver.TransactionTimeout) {
-		sql = slices.Insert(sql, 0, "set transaction_timeout = 0")
-	}
-	for _, statement := range sql {
-		if _, err := s.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("take over snapshot %s: %w", snapshot, err)
-		}
+	if _, err := s.ExecEach(ctx, []string{"begin isolation level repeatable read read only", "set transaction snapshot " + plan.QuoteLiteral(snapshot)}); err != nil {
+		return fmt.Errorf("take over snapshot %s: %w", snapshot, err)
 	}
 	return nil
 }
 
-// part is a table, or a range of its pages.
+// part is a table, or the rows of it that a condition selects.
 type part struct {
-	table    plan.Relation
-	from, to int64 // pages; to is 0 for the rest
-	bytes    int64
+	table plan.Relation
+	where string // "" for all of it
+	bytes int64
 }
 
 const partBytes = 64 << 20
 
-// parts are what the streams take, the largest first. From 14 on a range of ctid reads its own pages alone; before, each
-// would read the whole table.
+// parts are what the streams take, the largest table first: its indexes take longest.
 func (s *Streams) parts(ctx context.Context, source *pg.Source) ([]part, error) {
+	sizes, err := readSizes(ctx, source, s.Tables)
+	if err != nil {
+		return nil, err
+	}
 	most := s.PartBytes
 	if most <= 0 {
 		most = partBytes
 	}
+	tables := slices.Clone(s.Tables)
+	slices.SortStableFunc(tables, func(a, b plan.Relation) int { return cmp.Compare(sizes[b.Name].bytes, sizes[a.Name].bytes) })
 	var all []part
-	for _, r := range s.Tables {
-		pages := int64(0)
-		if source.Version().Has(pgver.TidRangeScan) && r.Bytes > most {
-			if err := source.QueryRow(ctx, "select pg_relation_size($1::text::regclass) / current_setting('block_size')::int8", r.Name.String()).Scan(&pages); err != nil {
-				return nil, fmt.Errorf("read the size of %s: %w", r.Name, err)
+	for _, r := range tables {
+		now := sizes[r.Name]
+		conditions := []string{""}
+		if n := min((now.bytes+most-1)/most, now.pages); n > 1 {
+			if conditions, err = ranges(ctx, source, r, now.pages, n); err != nil {
+				return nil, err
 			}
 		}
-		n := max(1, min((r.Bytes+most-1)/most, pages))
-		for i := range n {
-			p := part{table: r, from: pages * i / n, to: pages * (i + 1) / n, bytes: max(1, r.Bytes/n)}
-			if i == n-1 {
-				p.to = 0
-			}
-			all = append(all, p)
+		for _, where := range conditions {
+			all = append(all, part{table: r, where: where, bytes: max(1, now.bytes/int64(len(conditions)))})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b part) int { return int(min(max(b.bytes-a.bytes, -1), 1)) })
 	return all, nil
+}
+
+// ranges cuts a table into n parts that hold each of its rows once. From 14 on a range of ctid reads its own pages alone.
+// Before, each would read the whole table: there ranges of a key do where the rows lie in its order, and nothing else.
+func ranges(ctx context.Context, source *pg.Source, r plan.Relation, pages, n int64) ([]string, error) {
+	column, bounds := "ctid", make([]string, n-1)
+	for i := range bounds {
+		bounds[i] = fmt.Sprintf("'(%d,0)'", pages*int64(i+1)/n)
+	}
+	if !source.Version().Has(pgver.TidRangeScan) {
+		var err error
+		if column, bounds, err = keyBounds(ctx, source, r, n); err != nil || len(bounds) == 0 {
+			return []string{""}, err
+		}
+	}
+	conditions := []string{column + " < " + bounds[0]}
+	for i := 1; i < len(bounds); i++ {
+		conditions = append(conditions, fmt.Sprintf("%s >= %s and %[1]s < %[3]s", column, bounds[i-1], bounds[i]))
+	}
+	return append(conditions, column+" >= "+bounds[len(bounds)-1]), nil
+}
+
+// inOrder is the least correlation of a key with the place of its rows at which a range of it reads few pages in vain.
+const inOrder = 0.9
+
+// keyBounds cuts the values of the table's integer primary key into n parts of as many rows, as ANALYZE saw them.
+func keyBounds(ctx context.Context, source *pg.Source, r plan.Relation, n int64) (column string, bounds []string, err error) {
+	var seen []int64
+	err = source.QueryRow(ctx, `select a.attname, s.histogram_bounds::text::int8[] from pg_index i
+join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+join pg_stats s on s.schemaname = $1 and s.tablename = $2 and s.attname = a.attname and not s.inherited
+where i.indrelid = to_regclass($3) and i.indisprimary and i.indisvalid and i.indnatts = 1 and a.atttypid in (20, 21, 23)
+  and s.histogram_bounds is not null and abs(s.correlation) >= $4`, r.Name.Schema, r.Name.Name, r.Name.String(), inOrder).Scan(&column, &seen)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", nil, nil
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("read where %s can be cut: %w", r.Name, err)
+	}
+	last := int64(len(seen) - 1)
+	for i := int64(1); i < n && last > 0; i++ {
+		if bound := strconv.FormatInt(seen[last*i/n], 10); len(bounds) == 0 || bounds[len(bounds)-1] != bound {
+			bounds = append(bounds, bound)
+		}
+	}
+	return plan.QuoteIdent(column), bounds, nil
 }
 
 // statements are what reads the part on the source, and what writes it on the target.
@@ -163,24 +274,20 @@ func (p part) statements() (read, write string) {
 		columns = append(columns, plan.QuoteIdent(c.Name))
 		binary = binary && binarySafe(c.Type)
 	}
-	format := ""
-	if binary {
+	format, where := "", ""
+	if binary && len(columns) > 0 {
 		format = " with (format binary)"
 	}
-	list := strings.Join(columns, ", ")
-	where := ""
-	if p.from > 0 || p.to > 0 {
-		where = fmt.Sprintf(" where ctid >= '(%d,0)'", p.from)
-		if p.to > 0 {
-			where += fmt.Sprintf(" and ctid < '(%d,0)'", p.to)
-		}
+	if p.where != "" {
+		where = " where " + p.where
 	}
+	list := strings.Join(columns, ", ")
 	read = fmt.Sprintf("copy (select %s from only %s%s) to stdout%s", list, p.table.Name, where, format)
-	if where == "" && len(columns) > 0 && p.table.Kind == "r" {
+	if where == "" && len(columns) > 0 {
 		read = fmt.Sprintf("copy %s (%s) to stdout%s", p.table.Name, list, format)
 	}
 	if len(columns) == 0 { // rows without a column
-		return fmt.Sprintf("copy (select from only %s%s) to stdout", p.table.Name, where), fmt.Sprintf("copy %s from stdin", p.table.Name)
+		return read, fmt.Sprintf("copy %s from stdin", p.table.Name)
 	}
 	return read, fmt.Sprintf("copy %s (%s) from stdin%s", p.table.Name, list, format)
 }
@@ -188,60 +295,98 @@ func (p part) statements() (read, write string) {
 // attempts is how often a part is copied at most, within the snapshot.
 const streamAttempts = 3
 
-func (s *Streams) copy(ctx context.Context, source *pg.Source, snapshot string) error {
+func (s *Streams) copy(ctx context.Context, source *pg.Source, snapshot string, files map[plan.Name]file) error {
 	parts, err := s.parts(ctx, source)
 	if err != nil {
 		return err
 	}
-	var total int64
+	work := &streamWork{parts: make(chan part, len(parts)), open: map[plan.Name]int{}, of: len(parts), files: files}
 	for _, p := range parts {
-		total += p.bytes
+		work.parts <- p
+		work.open[p.table.Name]++
+		work.total += p.bytes
 	}
-	queue := make(chan part, len(parts))
-	for _, p := range parts {
-		queue <- p
-	}
-	close(queue)
-	var finished atomic.Int64
+	close(work.parts)
+	over, told := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(told)
+		s.tell(work, over)
+	}()
 	group, inner := errgroup.WithContext(ctx)
 	for range min(max(s.Jobs, 1), max(len(parts), 1)) {
 		group.Go(func() error {
-			w := &stream{Streams: s, snapshot: snapshot}
+			w := &stream{Streams: s, work: work, snapshot: snapshot}
 			defer w.close()
-			for p := range queue {
+			for p := range work.parts {
 				if err := w.carry(inner, p); err != nil {
 					return err
 				}
-				s.done.Add(p.bytes)
-				finished.Add(1)
+				if work.last(p) {
+					if err := w.complete(inner, p); err != nil {
+						return err
+					}
+					s.Loaded(p.table.Name)
+				}
 			}
 			return nil
 		})
 	}
-	over := make(chan struct{})
-	told := make(chan struct{})
-	go func() {
-		defer close(told)
-		tick := time.NewTicker(poll)
-		defer tick.Stop()
-		for {
-			select {
-			case <-over:
-				return
-			case <-tick.C:
-				s.Emit(plan.Event{Kind: plan.EventProgress, Step: s.Step.ID, Bytes: s.done.Load(), Total: total, Data: map[string]any{"parts_done": finished.Load(), "parts": len(parts)}})
-			}
-		}
-	}()
 	err = group.Wait()
 	close(over)
 	<-told
 	return err
 }
 
+// streamWork is what the streams share.
+type streamWork struct {
+	parts chan part
+	of    int   // parts in all
+	total int64 // bytes in all, of the source's tables
+	files map[plan.Name]file
+	bytes atomic.Int64 // read so far
+
+	mu   sync.Mutex
+	open map[plan.Name]int // parts that are not there yet
+	done int               // parts
+}
+
+// last notes a part that is there, and tells whether it was the last of its table.
+func (work *streamWork) last(p part) bool {
+	work.mu.Lock()
+	defer work.mu.Unlock()
+	work.done++
+	work.open[p.table.Name]--
+	if work.open[p.table.Name] > 0 {
+		return false
+	}
+	delete(work.open, p.table.Name)
+	return true
+}
+
+// tell says how far the copy is, until it is over.
+func (s *Streams) tell(work *streamWork, over <-chan struct{}) {
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-over:
+			return
+		case <-tick.C:
+		}
+		work.mu.Lock()
+		done, tables := work.done, len(s.Tables)-len(work.open)
+		work.mu.Unlock()
+		s.Emit(plan.Event{
+			Kind: plan.EventProgress, Step: s.Step.ID, Bytes: work.bytes.Load(), Total: work.total,
+			Data: map[string]any{"tables_ready": tables, "tables": len(s.Tables), "parts_done": done, "parts": work.of},
+		})
+	}
+}
+
 // stream is one of them: a session on each side.
 type stream struct {
 	*Streams
+	work     *streamWork
 	snapshot string
 	from     *pg.Source
 	to       *pg.Target
@@ -263,9 +408,6 @@ func (w *stream) open(ctx context.Context) (err error) {
 	}
 	if w.from, err = w.Connect.OpenSource(ctx); err != nil {
 		return err
-	}
-	if err = pin(ctx, w.from, w.snapshot); err != nil {
-		return &lostSnapshotError{err}
 	}
 	if _, err = w.from.Exec(ctx, streamSettings); err != nil {
 		return err
@@ -289,18 +431,40 @@ func (e *lostSnapshotError) Error() string {
 }
 func (e *lostSnapshotError) Unwrap() error { return e.err }
 
+// pinned begins the transaction of a part.
+func (w *stream) pinned(ctx context.Context) error {
+	if err := pin(ctx, w.from, w.snapshot); err != nil {
+		return &lostSnapshotError{err}
+	}
+	return nil
+}
+
 // carry copies a part. A COPY is one transaction: what was cut short has left nothing.
 func (w *stream) carry(ctx context.Context, p part) error {
 	read, write := p.statements()
 	for attempt := 1; ; attempt++ {
+		var counted int64 // of the part's bytes: what travels can be more, or less
 		err := w.open(ctx)
 		if err == nil {
-			w.begun.Do(func() { w.Point(string(w.Step.ID) + ".part") })
-			_, _, err = pg.Pipe(ctx, w.from, w.to, read, write)
+			err = w.pinned(ctx)
 		}
 		if err == nil {
+			w.begun.Do(func() { w.Point(string(w.Step.ID) + ".part") })
+			_, _, err = pg.Pipe(ctx, w.from, w.to, read, write, func(ctx context.Context, n int) error {
+				more := min(int64(n), p.bytes-counted)
+				counted += more
+				w.work.bytes.Add(more)
+				return w.Throttle.Take(ctx, n)
+			})
+		}
+		if err == nil { // the lock on the table goes with the transaction
+			_, err = w.from.Exec(ctx, "commit")
+		}
+		if err == nil {
+			w.work.bytes.Add(p.bytes - counted)
 			return nil
 		}
+		w.work.bytes.Add(-counted)
 		w.close()
 		var lost *lostSnapshotError
 		if ctx.Err() != nil || errors.As(err, &lost) && attempt > 1 || attempt == streamAttempts || pg.Code(err) != "" && !pg.ConnectionLost(err) {

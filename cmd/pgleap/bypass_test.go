@@ -202,6 +202,7 @@ func (u *upgrade) bypass(t *testing.T, w way, number *atomic.Int64) *bypass {
 	t.Helper()
 	s := connect(t, u.sourceURI)
 	s.run("set application_name = 'bypass'")
+	gives := connect(t, u.targetURI) // the rows of a COPY
 	if w.before != "" {
 		s.run(w.before)
 	}
@@ -213,7 +214,7 @@ func (u *upgrade) bypass(t *testing.T, w way, number *atomic.Int64) *bypass {
 			n := fmt.Sprint(number.Add(1))
 			var err error
 			if w.name == "copy" {
-				_, err = s.session.CopyFrom(context.Background(), strings.NewReader("copy\t"+n+"\n"), "copy log (kind, n) from stdin")
+				_, _, err = pg.Pipe(context.Background(), &pg.Source{Session: gives.session}, &pg.Target{Session: s.session}, "copy (select 'copy', "+n+") to stdout", "copy log (kind, n) from stdin", nil)
 			} else {
 				_, err = s.session.Script(context.Background(), strings.ReplaceAll(w.write, "$n", n))
 			}

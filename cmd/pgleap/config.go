@@ -40,7 +40,7 @@ func outputFlags() []cli.Flag {
 }
 
 func planFlags() []cli.Flag {
-	return []cli.Flag{
+	return join([]cli.Flag{
 		&cli.StringSliceFlag{Name: "schemas", Usage: "only these `SCHEMAS`, comma-separated or repeated"},
 		&cli.StringSliceFlag{Name: "tables", Usage: "only these `TABLES`; * and ? match, \"Quoted.Names\" are taken as they are"},
 		&cli.StringSliceFlag{Name: "exclude-tables", Usage: "leave these `TABLES` out"},
@@ -48,8 +48,8 @@ func planFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "same-major", Usage: "allow a target of the same major"},
 		&cli.StringFlag{Name: "pg-dump", Usage: "the pg_dump to use: a `COMMAND` line (default: the newest that is found)"},
 		&cli.DurationFlag{Name: "slot-timeout", Value: 5 * time.Minute, Usage: "how long the slot's creation may wait for open transactions"},
-		&cli.StringFlag{Name: "copy", Value: string(plan.CopyServer), Usage: "the first copy: `WAY` is server (PostgreSQL's own, from server to server) or stream (many streams through this machine at one snapshot, keys built afterwards)"},
-		&cli.IntFlag{Name: "copy-jobs", Value: 4, Usage: "streams of --copy stream at a time"},
+		&cli.StringFlag{Name: "copy", Value: copyAuto, Usage: "the first copy: `WAY` is server (PostgreSQL's own, from server to server), stream (many streams through this machine at one snapshot, keys built afterwards), or auto (the plan chooses, and says why)"},
+		&cli.IntFlag{Name: "copy-jobs", DefaultText: "4 streams; as many tables as the target's max_sync_workers_per_subscription", Usage: "streams of --copy stream at a time, or tables of --copy server (which needs a superuser on the target)"},
 		&cli.Int64Flag{Name: "copy-split", Value: 64, Usage: "how many `MIB` of a table a stream takes at a time (source 14 or newer)"},
 		&cli.IntFlag{Name: "lanes", Usage: "follow the tables on `N` lanes, each with a slot and an apply worker of its own; what foreign keys tie shares one (default: as the source's write rate calls for, mostly one)"},
 		&cli.IntFlag{Name: "jobs", Value: min(max(runtime.NumCPU(), 2), 8), Usage: "parallel index builds and ANALYZEs on the target"},
@@ -63,7 +63,7 @@ func planFlags() []cli.Flag {
 		fenceFlag(),
 		marginFlag(),
 		stallFlag(),
-	}
+	}, limitFlags())
 }
 
 func trialFlag() cli.Flag {
@@ -127,11 +127,14 @@ func newSessionOf(c *cli.Context, n needs) (*session, error) {
 		Options: plan.Options{
 			Schemas: list(c, "schemas"), Tables: list(c, "tables"), ExcludeTables: list(c, "exclude-tables"), AllTables: c.Bool("all-tables"),
 			SequenceMargin: c.Int64("sequence-margin"), MaxWriteStall: c.Duration("max-write-stall"), SlotTimeout: c.Duration("slot-timeout"),
-			Jobs: c.Int("jobs"), Copy: plan.CopyWay(c.String("copy")), CopyJobs: c.Int("copy-jobs"), CopySplit: c.Int64("copy-split") << 20, Lanes: c.Int("lanes"), SameMajor: c.Bool("same-major"), Accept: list(c, "accept"),
+			Jobs: c.Int("jobs"), Copy: chosenCopy(c), CopyJobs: c.Int("copy-jobs"), CopySplit: c.Int64("copy-split") << 20, Lanes: c.Int("lanes"), SameMajor: c.Bool("same-major"), Accept: list(c, "accept"),
 			SetReplicaIdentity: c.Bool("set-replica-identity"), Roles: c.Bool("roles"), Settings: c.Bool("settings"),
 			RefreshMatViews: c.Bool("refresh-matviews"), CopyInSwitch: c.Bool("copy-in-switch"), Fence: fence(c),
 			NoWayBack: c.Bool("no-way-back"),
 		},
+	}
+	if err := limits(c, &s.Options); err != nil {
+		return nil, err
 	}
 	if err := s.addresses(c, n); err != nil {
 		return nil, err
@@ -194,7 +197,7 @@ func (s *session) validate(c *cli.Context) error {
 		return err
 	}
 	if way := s.Options.Copy; way != "" && way != plan.CopyServer && way != plan.CopyStream {
-		return plan.Fail(plan.KindUsage, "give server or stream", "--copy %s", way)
+		return plan.Fail(plan.KindUsage, "give server, stream or auto", "--copy %s", way)
 	}
 	if c.IsSet("copy-jobs") && s.Options.CopyJobs < 1 {
 		return plan.Fail(plan.KindUsage, "give at least 1", "--copy-jobs %d", s.Options.CopyJobs)
@@ -296,4 +299,14 @@ func (s *session) finish(err error) error {
 	}
 	s.printer.Event(plan.Event{Kind: plan.EventResult, Time: time.Now(), Data: data})
 	return err
+}
+
+const copyAuto = "auto"
+
+// chosenCopy is what --copy says; "" leaves it to the plan.
+func chosenCopy(c *cli.Context) plan.CopyWay {
+	if way := c.String("copy"); way != copyAuto {
+		return plan.CopyWay(way)
+	}
+	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -146,7 +147,16 @@ func (o *output) String() string {
 func (u *upgrade) start(variables []string, args ...string) *process {
 	u.t.Helper()
 	env := append([]string{"PGLEAP_SOURCE=" + u.sourceURI, "PGLEAP_TARGET=" + u.targetURI}, variables...)
-	return startProcess(u.t, u.servers.secrets(), env, args...)
+	return startProcess(u.t, u.servers.secrets(), env, copiedByServer(args)...)
+}
+
+// copiedByServer: tests of the whole walk look into PostgreSQL's own copy; those of streams say so, and rehearsals, where
+// the plan chooses, take streams.
+func copiedByServer(args []string) []string {
+	if len(args) == 0 || args[0] != "sync" && args[0] != "plan" && args[0] != "check" || slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--copy=") || a == "--copy" }) {
+		return args
+	}
+	return append(slices.Clone(args), "--copy=server")
 }
 
 func startProcess(t *testing.T, secrets, env []string, args ...string) *process {

@@ -110,6 +110,9 @@ func writeStatus(w io.Writer, st pipeline.Status) error {
 		}
 		b.WriteString("\n")
 	}
+	if k := st.Kept; k != nil && k.Limit > 0 {
+		fmt.Fprintf(&b, "WAL limit  %s\n", k)
+	}
 	if st.Fenced {
 		b.WriteString("source     fenced: it takes no writes\n")
 	}

@@ -30,6 +30,7 @@ var settings = []string{
 	"logical_decoding_work_mem", "wal_sender_timeout", "max_prepared_transactions", "max_locks_per_transaction", "max_connections",
 	"server_encoding", "lc_collate", "lc_ctype", "synchronous_standby_names", "synchronous_commit", "autovacuum",
 	"track_commit_timestamp", "password_encryption", "block_size", "max_wal_size",
+	"shared_buffers", "maintenance_work_mem",
 }
 
 // Read reads the facts of one server as they concern run. It needs no superuser; it changes nothing, takes no
@@ -41,7 +42,7 @@ func Read(ctx context.Context, q pg.Querier, side plan.Side, run plan.RunID) (pl
 		r.facts.Address = a.Address().HostPort()
 	}
 	steps := []func() error{
-		r.server, r.settings, r.role, r.schemas, r.relations, r.inheritance, r.columns, r.identity, r.views, r.sizes,
+		r.server, r.settings, r.role, r.schemas, r.relations, r.inheritance, r.columns, r.identity, r.disorder, r.views, r.sizes,
 		r.sequences, r.foreignKeys, r.extensions, r.roles, r.owners, r.leftovers, r.sessions,
 		r.cluster, r.definitions, r.roleDetails,
 	}

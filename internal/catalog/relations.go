@@ -139,6 +139,16 @@ func comparables(types []columnType) func(int64) bool {
 }
 
 // identity judges which tables can publish updates and deletes, as CheckCmdReplicaIdentity does.
+func (r *reader) disorder() error {
+	rows, err := query[struct{ Relation int64 }](r, "disorder")
+	for _, row := range rows {
+		if rel := r.relation(row.Relation); rel != nil {
+			rel.Disorder = true
+		}
+	}
+	return err
+}
+
 func (r *reader) identity() error {
 	rows, err := query[struct {
 		Relation                                 int64

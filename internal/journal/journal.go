@@ -116,6 +116,7 @@ func (j *Journal) Create(ctx context.Context, p plan.Plan, definition string) er
 // The kinds of records that decide something.
 const (
 	StepDone  = "step-done"
+	StepAnew  = "step-anew" // a step that was done is to be done anew: what it was done with is gone
 	StageDone = "stage-done"
 	Before    = "before"   // what was found before an act, needed to take it back
 	Made      = "made"     // what a step has really changed on the target, where it may have found it done
@@ -127,6 +128,7 @@ const (
 	Aborting  = "aborting" // an abort was begun
 	Checked   = "checked"  // every check was made, and none blocked
 	Marked    = "marked"   // an attempt's marker is committed, at this LSN of the side that is left; undone ends it
+	Limits    = "limits"   // what a later sync said of the WAL that may be kept, and of the copy's speed: the newest counts
 	Report    = "report"   // what a cutover, a rollback or a rehearsal of one did: decides nothing
 
 	// Released and the stages of a trip count until its end, which is RolledBack: behind it the run is ready for a
@@ -185,12 +187,18 @@ func RecordOn(ctx context.Context, t *pg.Target, kind string, stage plan.StageID
 // Steps returns the steps that are recorded as done, and Stages the stages; of those of a trip since the last
 // rollback.
 func (j *Journal) Steps(ctx context.Context) (map[plan.StepID]bool, error) {
-	return readSet[plan.StepID](ctx, j.target, `select distinct step from pgleap.event where kind = $1 and `+ofTrip, StepDone)
+	return readSet[plan.StepID](ctx, j.target, `select step from pgleap.event where kind in ($1, $2) and `+ofTrip+`
+group by step having (array_agg(kind order by id desc))[1] = $1`, StepDone, StepAnew)
 }
 
 // Stages returns the finished stages.
 func (j *Journal) Stages(ctx context.Context) (map[plan.StageID]bool, error) {
 	return readSet[plan.StageID](ctx, j.target, `select distinct stage from pgleap.event where kind = $1 and `+ofTrip, StageDone)
+}
+
+// RecordStatement is what RecordOn sends for a step that is done, to stand among other statements.
+func RecordStatement(stage plan.StageID, step plan.StepID) string {
+	return fmt.Sprintf("insert into pgleap.event (kind, stage, step) values (%s, %s, %s)", plan.QuoteLiteral(StepDone), plan.QuoteLiteral(string(stage)), plan.QuoteLiteral(string(step)))
 }
 
 func readSet[T ~string](ctx context.Context, q pg.Querier, sql string, args ...any) (map[T]bool, error) {

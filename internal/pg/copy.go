@@ -1,77 +1,385 @@
 package pg
 
 import (
-	"bufio"
+	"cmp"
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// CopyTo sends a COPY … TO STDOUT and writes what comes to w, as the server writes it. It only reads, unless the
-// query within it does not. An error of w closes the connection: the rest is not waited for.
-func (s *Session) CopyTo(ctx context.Context, w io.Writer, sql string) (int64, error) {
-	tag, err := s.conn.PgConn().CopyTo(ctx, w, sql)
-	return tag.RowsAffected(), normalise(ctx, err)
-}
-
-// CopyFrom sends a COPY … FROM STDIN and then what it reads from r, up to its end. An error of r ends the COPY on
-// the server with nothing copied.
-func (s *Session) CopyFrom(ctx context.Context, r io.Reader, sql string) (int64, error) {
-	if s.options.ReadOnly {
-		return 0, fmt.Errorf("%s: %w", s.side, ErrReadOnly)
-	}
-	if s.options.Log != nil {
-		s.options.Log.Debug("exec", "side", s.side, "sql", sql)
-	}
-	tag, err := s.conn.PgConn().CopyFrom(ctx, r, sql)
-	return tag.RowsAffected(), normalise(ctx, err)
-}
-
 // Pipe copies what one statement on the source gives into the other on the target, and returns the rows and bytes. An
-// error of either side ends both.
-func Pipe(ctx context.Context, from *Source, to *Target, read, write string) (rows, bytes int64, err error) {
-	r, w := io.Pipe()
-	given := make(chan error, 1)
-	counted := &counter{w: w}
-	go func() {
-		buffered := bufio.NewWriterSize(counted, pipeBuffer) // each row comes by itself
-		_, err := from.CopyTo(ctx, buffered, read)
-		if err == nil {
-			err = buffered.Flush()
-		}
-		_ = w.CloseWithError(err) // nil ends the text
-		given <- err
-	}()
-	rows, err = to.CopyFrom(ctx, r, write)
-	_ = r.CloseWithError(errStopped) // the source must not write on into a pipe that nobody reads
-	readErr := <-given
-	switch {
-	case err != nil && Code(err) != "" && Code(err) != codeCopyFailed:
-		return 0, 0, fmt.Errorf("target: %w", err)
-	case readErr != nil:
-		return 0, 0, fmt.Errorf("source: %w", readErr)
-	case err != nil:
-		return 0, 0, fmt.Errorf("target: %w", err)
+// error of either side ends both. metered, which may be nil, is told how many bytes are about to go; it may hold them up.
+//
+// The bytes go from one connection to the other as they came: CopyData has the same form in both directions. So a row is
+// never held whole (a driver that reads message by message needs the memory of the longest row, 1 GB at worst), and short
+// rows cost no call each.
+func Pipe(ctx context.Context, from *Source, to *Target, read, write string, metered func(ctx context.Context, n int) error) (rows, bytes int64, err error) {
+	if to.options.ReadOnly {
+		return 0, 0, fmt.Errorf("%s: %w", to.side, ErrReadOnly)
 	}
-	return rows, counted.n, nil
+	for _, s := range []*Session{from.Session, to.Session} {
+		if err := s.conn.PgConn().SyncConn(ctx); err != nil {
+			return 0, 0, normalise(ctx, err)
+		}
+	}
+	if to.options.Log != nil {
+		to.options.Log.Debug("exec", "side", to.side, "sql", write)
+	}
+	p := &pipe{from: newWire(from.Session, pipeBuffer), to: newWire(to.Session, answerBuffer), metered: metered}
+	stop := p.watch(ctx)
+	rows, bytes, err = p.run(ctx, read, write)
+	stop()
+	p.from.end()
+	p.to.end()
+	if err != nil {
+		return 0, 0, err
+	}
+	return rows, bytes, nil
 }
 
-// pipeBuffer is what goes from one side to the other at a time: to hand over every row costs more than to copy it.
-const pipeBuffer = 64 << 10
+const (
+	pipeBuffer   = 256 << 10 // what is read from the source at a time, at most
+	answerBuffer = 8 << 10
+	// politeEnd is how long a cancelled copy may take to end before its connections are closed.
+	politeEnd = 5 * time.Second
+)
+
+// pipe is one copy under way.
+type pipe struct {
+	from, to *wire
+	metered  func(ctx context.Context, n int) error
+}
+
+// watch ends both sides when ctx does.
+func (p *pipe) watch(ctx context.Context) (stop func()) {
+	ended := make(chan struct{})
+	unhook := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		for _, w := range []*wire{p.from, p.to} {
+			_ = w.net.SetDeadline(time.Now().Add(politeEnd))
+			w.cancel()
+		}
+	})
+	return func() {
+		if !unhook() {
+			<-ended
+		}
+	}
+}
+
+// run speaks the protocol of both sides.
+func (p *pipe) run(ctx context.Context, read, write string) (rows, bytes int64, err error) {
+	if err := p.to.begin(write, 'G'); err != nil {
+		return 0, 0, p.failed(ctx, nil, err)
+	}
+	if err := p.from.begin(read, 'H'); err != nil {
+		return 0, 0, p.failed(ctx, err, p.to.give())
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		a := p.to.answer()
+		if a.err != nil {
+			p.from.cancel() // its rows are wanted no more
+		}
+		answered <- a
+	}()
+	bytes, err = p.forward(ctx)
+	if err == nil {
+		err = p.from.over()
+	}
+	if err == nil {
+		err = p.to.send(&pgproto3.CopyDone{})
+		a := <-answered
+		return a.rows, bytes, p.failed(ctx, nil, cmp.Or(a.err, err))
+	}
+	if Code(err) == "" && !p.from.broken { // it is not the source that ended it
+		p.from.cancel()
+	}
+	_ = p.to.giveUp()
+	a := <-answered
+	p.from.drain()
+	if Code(a.err) == codeCopyFailed {
+		a.err = nil
+	}
+	return 0, 0, p.failed(ctx, err, a.err)
+}
+
+// forward sends the source's rows on, up to their end.
+func (p *pipe) forward(ctx context.Context) (bytes int64, err error) {
+	left := 0 // of the message that is under way
+	for {
+		run := 0 // bytes of whole and begun CopyData in what has been read
+		for run < len(p.from.have) {
+			if left == 0 {
+				head := p.from.have[run:]
+				if head[0] != 'd' || len(head) < 5 {
+					break
+				}
+				left = 1 + int(binary.BigEndian.Uint32(head[1:]))
+				bytes -= 5
+			}
+			n := min(left, len(p.from.have)-run)
+			run, left = run+n, left-n
+		}
+		if run > 0 {
+			if p.metered != nil {
+				if err := p.metered(ctx, run); err != nil {
+					return 0, err
+				}
+			}
+			if err := p.to.write(p.from.have[:run]); err != nil {
+				return 0, &sideError{"target", err}
+			}
+			bytes += int64(run)
+			p.from.have = p.from.have[run:]
+		}
+		if left == 0 && len(p.from.have) > 0 && p.from.have[0] != 'd' {
+			return bytes, nil
+		}
+		if err := p.from.more(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// failed is the error of the copy: of the target where it has refused something, else of the source.
+func (p *pipe) failed(ctx context.Context, source, target error) error {
+	var side *sideError
+	switch {
+	case source == nil && target == nil:
+		return nil
+	case ctx.Err() != nil:
+		return normalise(ctx, errors.Join(source, target))
+	case target != nil && Code(target) != "":
+		return fmt.Errorf("target: %w", target)
+	case source != nil && errors.As(source, &side):
+		return fmt.Errorf("%s: %w", side.side, side.err)
+	case source != nil:
+		return fmt.Errorf("source: %w", source)
+	}
+	return fmt.Errorf("target: %w", target)
+}
+
+// sideError is an error of the other side than the one that was asked.
+type sideError struct {
+	side string
+	err  error
+}
+
+func (e *sideError) Error() string { return e.err.Error() }
+func (e *sideError) Unwrap() error { return e.err }
 
 // codeCopyFailed is what the server says when we end a COPY because its text cannot be had.
 const codeCopyFailed = "57014"
 
-var errStopped = fmt.Errorf("the other side of the copy has ended: %w", io.ErrClosedPipe)
-
-// counter counts what is written through it.
-type counter struct {
-	w io.Writer
-	n int64
+// wire is the protocol of one side, read without the driver while a copy goes on.
+type wire struct {
+	session *Session
+	net     net.Conn
+	buffer  []byte
+	have    []byte // of buffer: read, and not used yet
+	ready   bool   // the server waits for the next query
+	broken  bool   // what comes next on the connection is not known
 }
 
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
+func newWire(s *Session, size int) *wire {
+	return &wire{session: s, net: s.conn.PgConn().Conn(), buffer: make([]byte, size), ready: true}
+}
+
+// end gives the connection back to the driver, or closes it where nobody knows what comes next.
+func (w *wire) end() {
+	_ = w.net.SetDeadline(time.Time{})
+	if w.ready && !w.broken && len(w.have) == 0 {
+		return
+	}
+	_ = w.net.Close()
+	w.session.Close()
+}
+
+// cancel asks the server to end what it does.
+func (w *wire) cancel() {
+	ctx, stop := context.WithTimeout(context.Background(), politeEnd)
+	defer stop()
+	_ = w.session.conn.PgConn().CancelRequest(ctx)
+}
+
+// more reads what is there, behind what is not used yet.
+func (w *wire) more() error {
+	if len(w.have) == len(w.buffer) { // one message of the server's own that is longer
+		w.buffer = append(w.buffer, make([]byte, len(w.buffer))...)
+	}
+	w.have = w.buffer[:copy(w.buffer, w.have)]
+	n, err := w.net.Read(w.buffer[len(w.have):])
+	w.have = w.buffer[:len(w.have)+n]
+	if n > 0 {
+		return nil
+	}
+	w.broken = true
+	if err == nil || errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// write does not know whether the connection is lost: who reads does.
+func (w *wire) write(b []byte) error {
+	_, err := w.net.Write(b)
+	return err
+}
+
+func (w *wire) send(m pgproto3.FrontendMessage) error {
+	b, err := m.Encode(nil)
+	if err != nil {
+		return err
+	}
+	return w.write(b)
+}
+
+// longest is the longest message of the server's own that is believed, such as an error.
+const longest = 16 << 20
+
+// message reads the next message; its body is good until the next read. What tells nothing here is passed over.
+func (w *wire) message() (kind byte, body []byte, err error) {
+	for {
+		for len(w.have) < 5 {
+			if err := w.more(); err != nil {
+				return 0, nil, err
+			}
+		}
+		size := 1 + int(binary.BigEndian.Uint32(w.have[1:]))
+		if size < 5 || size > longest {
+			w.broken = true
+			return 0, nil, fmt.Errorf("a message of %d bytes, which is not of the protocol", size)
+		}
+		for len(w.have) < size {
+			if err := w.more(); err != nil {
+				return 0, nil, err
+			}
+		}
+		kind, body = w.have[0], w.have[5:size]
+		w.have = w.have[size:]
+		switch kind {
+		case 'N', 'S', 'A': // notice, parameter, notification
+			continue
+		case 'E':
+			var e pgproto3.ErrorResponse
+			if err := e.Decode(body); err != nil {
+				w.broken = true
+				return 0, nil, err
+			}
+			return kind, nil, pgconn.ErrorResponseToPgError(&e)
+		case 'Z':
+			w.ready = true
+		}
+		return kind, body, nil
+	}
+}
+
+// begin sends the statement and waits for the server's word that the copy goes on.
+func (w *wire) begin(sql string, want byte) error {
+	w.ready = false
+	if err := w.send(&pgproto3.Query{String: sql}); err != nil {
+		w.broken = true
+		return err
+	}
+	kind, _, err := w.message()
+	if err == nil && kind != want {
+		w.broken = true
+		err = fmt.Errorf("not a COPY: the server answered with %q", kind)
+	}
+	if err != nil {
+		w.drain()
+	}
+	return err
+}
+
+// drain reads up to the server's readiness, behind an error of its own or of ours.
+func (w *wire) drain() {
+	for !w.ready && !w.broken {
+		if len(w.have) > 0 && w.have[0] == 'd' || len(w.have) == 0 {
+			if !w.skipData() {
+				return
+			}
+			continue
+		}
+		_, _, _ = w.message()
+	}
+}
+
+// skipData passes over rows that nobody wants any more.
+func (w *wire) skipData() bool {
+	for len(w.have) < 5 {
+		if w.more() != nil {
+			return false
+		}
+	}
+	if w.have[0] != 'd' {
+		return true
+	}
+	left := 1 + int(binary.BigEndian.Uint32(w.have[1:]))
+	for left > len(w.have) {
+		left -= len(w.have)
+		w.have = nil
+		if w.more() != nil {
+			return false
+		}
+	}
+	w.have = w.have[left:]
+	return true
+}
+
+// over reads the end of the source's copy.
+func (w *wire) over() error {
+	for !w.ready {
+		if _, _, err := w.message(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answer is what the target says in the end.
+type answer struct {
+	rows int64
+	err  error
+}
+
+func (w *wire) answer() (a answer) {
+	for !w.ready {
+		kind, body, err := w.message()
+		switch {
+		case err != nil && Code(err) == "":
+			w.broken = true
+			return answer{err: cmp.Or(a.err, err)}
+		case err != nil:
+			a.err = err
+		case kind == 'C':
+			a.rows = pgconn.NewCommandTag(string(body[:max(len(body)-1, 0)])).RowsAffected()
+		}
+	}
+	return a
+}
+
+// giveUp ends the target's copy with nothing copied.
+func (w *wire) giveUp() error {
+	return w.send(&pgproto3.CopyFail{Message: "the other side of the copy has ended"})
+}
+
+// give is giveUp where nobody reads the answers yet.
+func (w *wire) give() error {
+	if err := w.giveUp(); err != nil {
+		w.broken = true
+		return err
+	}
+	if a := w.answer(); a.err != nil && Code(a.err) != codeCopyFailed {
+		return a.err
+	}
+	return nil
 }

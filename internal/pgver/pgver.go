@@ -40,6 +40,7 @@ var (
 	PublishTruncate       = Feature{11, "TRUNCATE travels through a publication"}
 	SlotAdvance           = Feature{11, "pg_replication_slot_advance puts a slot forward"}
 	IndexInclude          = Feature{11, "an index can include columns that are not part of its key (pg_index.indnkeyatts)"}
+	ParallelIndexBuild    = Feature{11, "several processes build one btree index (max_parallel_maintenance_workers)"}
 	ConstraintParents     = Feature{11, "a constraint of a partitioned table has copies on its leaves (pg_constraint.conparentid)"}
 	CopySlot              = Feature{12, "a replication slot can be copied, without waiting for transactions (pg_copy_logical_replication_slot)"}
 	GeneratedColumns      = Feature{12, "columns can be generated: they are not replicated, the target computes them"}

@@ -15,8 +15,8 @@ import (
 //
 //	schema     definitions on the target, without secondary indexes, foreign keys and triggers
 //	publish    publication and slot                                   the source starts keeping changes
-//	subscribe  subscription; rows are copied, then followed
-//	finish     indexes, constraints, triggers, statistics; sequences set beforehand; catalogs compared
+//	subscribe  rows are copied, each table's indexes built and statistics made as soon as they are there, then followed
+//	finish     foreign keys, triggers, views; sequences set beforehand; catalogs compared
 //	refresh    materialized views once more (--refresh-matviews)       at each cutover
 //	switch     fence, drain, sequences                                writes stop; budget; undone on failure
 //	release    the target takes the writes                            the point of no return is behind us
@@ -26,6 +26,7 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 	repairs := plan.IdentityRepairs(source, sel, o)
 	entries = schema.Choose(entries, chosenIndexes(repairs))
 	roles := plan.RoleStatementsFor(source, target, o)
+	early, others := schema.Early(entries, sizes(sel), o.Copy == plan.CopyStream)
 	p := plan.Plan{
 		Format: plan.Format, Tool: tool, Run: run, Source: source, Target: target, Options: o,
 		Findings: plan.Check(source, target, o), Lanes: o.SpreadOf(sel, source, target).Lanes,
@@ -34,8 +35,8 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 	stages := []plan.Stage{
 		definitions(lanes, source, roles, entries, repairs, o),
 		withFilenodes(lanes, source.Version, pgsync.Publish(lanes, source, target, sel, o)),
-		subscribe(lanes, target, sel, entries, repairs, o),
-		withLargeObjects(finish(lanes, source, target, sel, o, roles, entries), o),
+		subscribe(lanes, target, sel, early, others, repairs, o),
+		withLargeObjects(finish(lanes, source, target, sel, o, roles, others), o),
 	}
 	wayBack := !o.NoWayBack && len(plan.WayBack(source, target, o)) == 0
 	cut := cutover.Stage(lanes, sel, sequences.SwitchStatement, o, schema.DeferredSteps(entries), cutover.CopySteps(source, target, sel, o))
@@ -97,16 +98,58 @@ func definitions(lanes []plan.Lane, source plan.Facts, roles plan.RoleStatements
 	}
 }
 
-// subscribe is the stage of the first copy, in the way that was chosen.
-func subscribe(lanes []plan.Lane, target plan.Facts, sel plan.Selection, entries []schema.Entry, repairs []plan.IdentityRepair, o plan.Options) plan.Stage {
-	if o.Copy != plan.CopyStream {
-		return pgsync.Subscribe(lanes, target)
+// subscribe is the stage of the first copy, in the way that was chosen, and of what is done with a table as soon as its
+// rows are there.
+func subscribe(lanes []plan.Lane, target plan.Facts, sel plan.Selection, early, others []schema.Entry, repairs []plan.IdentityRepair, o plan.Options) plan.Stage {
+	loaded := slices.Concat(schema.EarlySteps(early, sizes(sel)), analyzeSteps(sel))
+	var stage plan.Stage
+	if o.Copy == plan.CopyStream {
+		loaded = slices.Concat(loaded, schema.RestSteps(others), pgsync.TargetIdentitySteps(repairs))
+		stage = pgsync.Streamed(lanes, target, func(l plan.Lane) []plan.Step { return stepsOf(lanes, l, loaded) })
+	} else {
+		stage = pgsync.Subscribe(lanes, target, func(l plan.Lane) []plan.Step { return stepsOf(lanes, l, loaded) })
 	}
-	keys := slices.Concat(schema.KeySteps(entries, sizes(sel)), pgsync.TargetIdentitySteps(repairs))
-	stage := pgsync.Streamed(lanes, target, func(l plan.Lane) []plan.Step { return stepsOf(lanes, l, keys) })
-	stage.Session = schema.SessionSettings()
+	if o.CopyWhy != "" {
+		i := slices.IndexFunc(stage.Steps, func(s plan.Step) bool { return s.Do.Call == pgsync.CallStream || s.Do.Call == pgsync.CallCopy })
+		stage.Steps[i].Why += ". Chosen because " + o.CopyWhy + "; --copy chooses otherwise"
+	}
+	stage.Session, stage.Speed = schema.SessionSettings(), loadSettings(target, o)
 	return stage
 }
+
+// analyzeSteps are those of tables that are analyzed as soon as their indexes are there. Who has children waits for them.
+func analyzeSteps(sel plan.Selection) (steps []plan.Step) {
+	parents := parentsOf(sel)
+	for _, r := range sel.Published {
+		if !parents[r.Name] {
+			step := analyze("subscribe.analyze.", r)
+			step.Early = true
+			steps = append(steps, step)
+		}
+	}
+	return steps
+}
+
+func parentsOf(sel plan.Selection) map[plan.Name]bool {
+	m := map[plan.Name]bool{}
+	for _, r := range sel.Published {
+		for _, p := range r.Parents {
+			m[p] = true
+		}
+	}
+	return m
+}
+
+func analyze(prefix string, r plan.Relation) plan.Step {
+	return plan.Step{
+		ID: plan.StepID(prefix + r.Name.Schema + "." + r.Name.Name), Title: "analyze " + r.Name.String(), On: plan.Target,
+		Recorded: true, Do: plan.Action{SQL: "analyze " + r.Name.String()}, Batch: batchAnalyze, Weight: r.Bytes,
+		Hazards: []plan.Hazard{plan.HazardLoad}, Table: &r.Name,
+		Lock: "SHARE UPDATE EXCLUSIVE on " + r.Name.String() + ": apply goes on", Notice: noticeNobody,
+	}
+}
+
+const batchAnalyze = "analyze"
 
 // stepsOf are those of the steps that work on the lane's tables; the first lane has also what is of no lane, such as the keys
 // of partitioned roots.
@@ -151,13 +194,10 @@ func chosenIndexes(repairs []plan.IdentityRepair) []plan.Name {
 func finish(lanes []plan.Lane, source, target plan.Facts, sel plan.Selection, o plan.Options, roles plan.RoleStatements, entries []schema.Entry) plan.Stage {
 	run := lanes[0].Run
 	steps := schema.FinishSteps(entries, sizes(sel), sel.MatViews)
-	for _, r := range append(append(append([]plan.Relation{}, sel.Published...), sel.Roots...), populated(sel.MatViews)...) {
-		steps = append(steps, plan.Step{
-			ID: plan.StepID("finish.analyze." + r.Name.Schema + "." + r.Name.Name), Title: "analyze " + r.Name.String(), On: plan.Target,
-			Recorded: true, Do: plan.Action{SQL: "analyze " + r.Name.String()}, Batch: "analyze", Weight: r.Bytes,
-			Hazards: []plan.Hazard{plan.HazardLoad}, Table: &r.Name,
-			Lock: "SHARE UPDATE EXCLUSIVE on " + r.Name.String() + ": apply goes on", Notice: noticeNobody,
-		})
+	parents := parentsOf(sel)
+	withChildren := slices.DeleteFunc(slices.Clone(sel.Published), func(r plan.Relation) bool { return !parents[r.Name] })
+	for _, r := range slices.Concat(withChildren, sel.Roots, populated(sel.MatViews)) {
+		steps = append(steps, analyze("finish.analyze.", r))
 	}
 	steps = append(steps,
 		plan.Step{

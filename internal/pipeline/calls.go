@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -35,8 +36,9 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 	case pgsync.CallSlot:
 		return pgsync.CreateSlot(ctx, r.source, s, r.Options.SlotTimeout, r.emit)
 	case pgsync.CallStream:
+		defer r.walGuard.copies()()
 		return (&pgsync.Streams{
-			Connect: loader{r}, Run: r.laneOf(s).Run, Tables: r.laneOf(s).Tables, Jobs: r.Options.CopyJobs, PartBytes: r.Options.CopySplit, SlotTimeout: r.Options.SlotTimeout, Step: s, Emit: r.emit, Point: r.point,
+			Connect: loader{r}, Run: r.laneOf(s).Run, Tables: r.laneOf(s).Tables, Jobs: cmp.Or(r.Options.CopyJobs, pgsync.StreamJobs), PartBytes: r.Options.CopySplit, SlotTimeout: r.Options.SlotTimeout, Step: s, Emit: r.copying, Point: r.point, Loaded: r.loading.there, Throttle: r.walGuard.throttled(),
 		}).Do(ctx, r.source)
 	case pgsync.CallUnslot:
 		publisher, lane := r.publisher(s)
@@ -54,7 +56,8 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 	case cutover.CallUnguard:
 		return r.unguard(ctx, s)
 	case pgsync.CallCopy:
-		return pgsync.FollowCopy(ctx, r.source, r.target, r.lanes, s, r.emit)
+		defer r.walGuard.copies()()
+		return pgsync.FollowCopy(ctx, r.source, r.target, r.lanes, s, r.copying, r.loading.there)
 	case callInitial:
 		initial, err := schema.ReadInitial(ctx, r.target)
 		if err != nil {

@@ -414,4 +414,6 @@ func (r *run) fenced(ctx context.Context) (bool, error) {
 // loader opens the switch's sessions: those on the target may have to create triggers.
 type loader struct{ *run }
 
-func (l loader) OpenTarget(ctx context.Context) (*pg.Target, error) { return l.openLoader(ctx) }
+func (l loader) OpenTarget(ctx context.Context) (*pg.Target, error) {
+	return l.openLoader(ctx, plan.Stage{})
+}

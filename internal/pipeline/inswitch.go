@@ -52,7 +52,7 @@ func withCopied(stage plan.Stage, source plan.Facts, sel plan.Selection, o plan.
 		stage.Steps = append(stage.Steps, plan.Step{
 			ID: plan.StepID(plan.OneLine("release.analyze." + r.Name.Schema + "." + r.Name.Name)), Title: "analyze " + plan.OneLine(r.Name.String()), On: plan.Target,
 			Why:      "it was empty until the switch",
-			Recorded: true, Do: plan.Action{SQL: "analyze " + r.Name.String()}, Batch: "analyze", Weight: r.Bytes,
+			Recorded: true, Do: plan.Action{SQL: "analyze " + r.Name.String()}, Batch: batchAnalyze, Weight: r.Bytes,
 		})
 	}
 	for _, v := range populated(sel.MatViews) {

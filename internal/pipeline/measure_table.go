@@ -110,15 +110,8 @@ func (m *meter) prepare(ctx context.Context, t *pg.Target, s sample, session int
 
 // fill pipes the first rows of the table into the sample.
 func (m *meter) fill(ctx context.Context, session int, s sample) (int64, error) {
-	if !m.sources[session].Alive() { // the target refused what came, and the source was cut off in the middle
-		again, err := m.openSource(ctx)
-		if err != nil {
-			return 0, err
-		}
-		m.sources[session] = again
-	}
 	rows, _, err := pg.Pipe(ctx, m.sources[session], m.targets[session], fmt.Sprintf("copy (select %s from only %s limit %d) to stdout", s.columns, s.Name, s.rows),
-		"copy "+sampleTable(session)+" ("+s.columns+") from stdin")
+		"copy "+sampleTable(session)+" ("+s.columns+") from stdin", nil)
 	if err != nil {
 		return 0, fmt.Errorf("copy a sample of %s: %w", s.Name, err)
 	}

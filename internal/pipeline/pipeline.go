@@ -110,12 +110,14 @@ type run struct {
 	sel     plan.Selection
 	lanes   []plan.Lane // that lead forward
 
+	loading   *loading       // what is done beside a copy that goes on; nil where none does
 	direction plan.Direction // of the switch; backward in what turned returns
 
 	proof       *cutover.Proof // of the fence; nil until a switch is prepared
 	switched    cutover.Result // of the switch that this process made
 	definitions string         // of the source, as the switch found them
 	control     *control       // of the switch that is being made
+	walGuard    *walGuard      // while a sync walks
 	reporter    *reporter
 	moving      *traffic.Traffic        // of the switch that is being made
 	saw         map[string]pooler.Stats // what the poolers' clients had seen before it

@@ -119,6 +119,11 @@ func (r *reader) readSource(ctx context.Context) error {
 	}
 	r.reading.Source.Address = r.Source.HostPort()
 	r.reading.Source.Cluster.Settings = settings
+	trip, err := roundTrip(ctx, r.source)
+	if err != nil {
+		return fmt.Errorf("source: %w", err)
+	}
+	r.reading.Source.Cluster.RoundTrip = trip
 	close(r.sourceRead)
 	return nil
 }
@@ -139,6 +144,15 @@ func (r *reader) readTarget(ctx context.Context) error {
 	}
 	r.reading.Target.Address = r.Target.HostPort()
 	r.reading.Target.Cluster.Settings = settings
+	trip, err := roundTrip(ctx, r.target)
+	if err != nil {
+		return fmt.Errorf("target: %w", err)
+	}
+	c := &r.reading.Target.Cluster
+	c.RoundTrip = trip
+	if c.MemoryBytes, c.Processors = catalog.Machine(ctx, r.target); ctx.Err() != nil {
+		return ctx.Err()
+	}
 	close(r.targetRead)
 	return nil
 }

@@ -49,7 +49,7 @@ func (r *run) refreshAnew(ctx context.Context, stage plan.Stage) error {
 	if fenced, err := r.fenced(ctx); err != nil || fenced {
 		return err
 	}
-	t, err := r.openLoader(ctx)
+	t, err := r.openLoader(ctx, stage)
 	if err != nil {
 		return err
 	}

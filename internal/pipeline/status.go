@@ -83,6 +83,7 @@ type Status struct {
 	Total  int64               `json:"total_bytes"`
 	Lag    *pgsync.Lag         `json:"lag,omitempty"`
 	Growth float64             `json:"retained_bytes_per_second"` // of the WAL that our slot keeps
+	Kept   *WALKept            `json:"retained_wal,omitempty"`    // of the slot of ours that is nearest to a limit
 	Worker *pgsync.Worker      `json:"apply_worker,omitempty"`
 	Lanes  []LaneStatus        `json:"lanes,omitempty"` // each by itself; what is said of the run is the worst of them
 	Fenced bool                `json:"source_fenced"`
@@ -294,6 +295,10 @@ const trendOver = 500 * time.Millisecond
 
 // replication reads slot, worker and tables, and judges them.
 func (r *run) replication(ctx context.Context, st *Status, th Thresholds) error {
+	kept, err := r.keptBefore(ctx)
+	if err != nil {
+		return err
+	}
 	lanes, err := r.readLanes(ctx, st)
 	if err != nil || len(lanes) == 0 {
 		return err
@@ -313,6 +318,9 @@ func (r *run) replication(ctx context.Context, st *Status, th Thresholds) error 
 		}
 	}
 	st.sumUp()
+	if err := r.keptNow(ctx, st, kept); err != nil {
+		return err
+	}
 	changed, err := r.changed(ctx)
 	if err != nil {
 		return err

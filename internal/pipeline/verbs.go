@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,13 +30,17 @@ func Sync(ctx context.Context, c Config, saved *plan.Plan) error {
 	}
 	if known {
 		if saved == nil { // how to walk, not what: the newest word counts
-			r.Options.SlotTimeout, r.Options.Jobs, r.Options.CopyJobs = c.Options.SlotTimeout, c.Options.Jobs, c.Options.CopyJobs
+			r.Options.SlotTimeout, r.Options.Jobs = c.Options.SlotTimeout, c.Options.Jobs
+			r.Options.CopyJobs = cmp.Or(c.Options.CopyJobs, r.Options.CopyJobs)
 		}
 		if err = r.errAborting(ctx); err == nil {
 			err = r.resumable(ctx, saved)
 		}
 		if err == nil {
 			err = r.stillFollows(ctx)
+		}
+		if err == nil {
+			err = r.sayLimits(ctx, c.Options)
 		}
 		if saved == nil {
 			r.tellIgnored(c.Options)
@@ -50,7 +55,7 @@ func Sync(ctx context.Context, c Config, saved *plan.Plan) error {
 	if _, err := r.target.Exec(ctx, schema.SessionSettings()); err != nil {
 		return fmt.Errorf("set up the session on the target: %w", err)
 	}
-	return r.up(ctx, plan.StageFinish)
+	return r.upGuarded(ctx, plan.StageFinish)
 }
 
 // stillFollows refuses to call a run ready whose slot is gone: nothing can come any more.
@@ -103,6 +108,7 @@ func (r *run) tellIgnored(given plan.Options) {
 		{"--lanes", given.Lanes, has.Lanes, given.Lanes > 0},
 		{"--all-tables", given.AllTables, has.AllTables, given.AllTables},
 		{"--set-replica-identity", given.SetReplicaIdentity, has.SetReplicaIdentity, given.SetReplicaIdentity},
+		{"--copy", given.Copy, has.Copy, given.Copy != ""},
 		{"--roles", given.Roles, has.Roles, given.Roles},
 		{"--settings", given.Settings, has.Settings, given.Settings},
 		{"--refresh-matviews", given.RefreshMatViews, has.RefreshMatViews, given.RefreshMatViews},
@@ -122,8 +128,11 @@ func (r *run) tellIgnored(given plan.Options) {
 // begin makes the plan, or takes the saved one if it is still true, and writes it into the journal.
 func (r *run) begin(ctx context.Context, saved *plan.Plan) error {
 	if saved != nil {
+		given := limitsOf(r.Options)
 		r.Options = saved.Options
+		r.Options.Copy = cmp.Or(r.Options.Copy, plan.CopyServer)       // of before there was a choice
 		r.Options.Spread = slices.Concat([][]plan.Name{}, saved.Lanes) // sizes have moved since
+		given.over(&r.Options)
 	}
 	p, err := Make(ctx, r.Config)
 	if err != nil {
@@ -140,7 +149,10 @@ func (r *run) begin(ctx context.Context, saved *plan.Plan) error {
 	if r.sel, err = plan.Select(p.Source, p.Options); err != nil {
 		return err
 	}
-	r.plan, r.lanes = p, p.LaneList(r.sel)
+	r.plan, r.Options, r.lanes = p, p.Options, p.LaneList(r.sel)
+	if err := r.mayHold(ctx); err != nil {
+		return err
+	}
 	r.point("journal.before")
 	stage, _ := p.Stage(plan.StageSchema)
 	step, _ := stage.Step(stepJournal)

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,6 +59,9 @@ func (r *run) stage(ctx context.Context, stage plan.Stage) error {
 	case plan.StageRefresh:
 		walk = r.refreshAnew
 	}
+	if stage.ID == plan.StageSchema {
+		walk = r.defining
+	}
 	if err := walk(ctx, stage); err != nil {
 		return err
 	}
@@ -78,6 +82,19 @@ func (r *run) stage(ctx context.Context, stage plan.Stage) error {
 	return nil
 }
 
+// defining walks the stage that makes thousands of definitions on the target, and nothing elsewhere: its commits need not
+// be waited for. Each has its record in it, and the stage's own record, which is waited for, covers them all.
+func (r *run) defining(ctx context.Context, stage plan.Stage) error {
+	if _, err := r.target.Exec(ctx, "set synchronous_commit = off"); err != nil {
+		return err
+	}
+	if err := r.steps(ctx, stage); err != nil {
+		return err
+	}
+	_, err := r.target.Exec(ctx, "reset synchronous_commit")
+	return err
+}
+
 // errLocksLost fails when another pgleap may be walking by now.
 func (r *run) errLocksLost(ctx context.Context) error {
 	for _, l := range r.locks {
@@ -95,6 +112,13 @@ func (r *run) steps(ctx context.Context, stage plan.Stage) error {
 		return err
 	}
 	for rest := stage.Steps; len(rest) > 0; {
+		if n := early(rest[1:]); n > 0 {
+			if err := r.loadTables(ctx, stage, rest[0], rest[1:1+n], recorded); err != nil {
+				return err
+			}
+			rest = rest[1+n:]
+			continue
+		}
 		n := 1
 		for n < len(rest) && rest[0].Batch != "" && rest[n].Batch == rest[0].Batch {
 			n++
@@ -134,7 +158,7 @@ func (r *run) batch(ctx context.Context, stage plan.Stage, steps []plan.Step, re
 	group, inner := errgroup.WithContext(ctx)
 	for range jobs {
 		group.Go(func() error {
-			t, err := r.openLoader(inner)
+			t, err := r.openLoader(inner, stage)
 			if err != nil {
 				return err
 			}
@@ -164,10 +188,13 @@ func (r *run) batch(ctx context.Context, stage plan.Stage, steps []plan.Step, re
 
 // step does one step unless it is done, and makes sure of it afterwards.
 func (r *run) step(ctx context.Context, t *pg.Target, stage plan.Stage, s plan.Step, recorded map[plan.StepID]bool) error {
+	if s.Recorded && recorded[s.ID] {
+		return nil
+	}
+	if err := r.admitted(ctx, stage, s); err != nil {
+		return err
+	}
 	if s.Recorded {
-		if recorded[s.ID] {
-			return nil
-		}
 		r.point(string(s.ID) + ".before")
 		started := time.Now()
 		if err := r.awaited(ctx, t, stage, s); err != nil {
@@ -325,13 +352,13 @@ func (r *run) subscribeSource(ctx context.Context, stage plan.Stage, s plan.Step
 	return knowing.InTransaction(ctx, func() error { return r.sendSubscription(ctx, knowing, stage, s, mark) })
 }
 
-// openLoader opens a session on the target with the settings that definitions are loaded under.
-func (r *run) openLoader(ctx context.Context) (*pg.Target, error) {
+// openLoader opens a session on the target with the settings that the stage's statements are run under.
+func (r *run) openLoader(ctx context.Context, stage plan.Stage) (*pg.Target, error) {
 	t, err := r.OpenTarget(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := t.Exec(ctx, schema.SessionSettings()); err != nil {
+	if _, err := t.Exec(ctx, cmp.Or(stage.Session, schema.SessionSettings())+stage.Speed); err != nil {
 		t.Close()
 		return nil, fmt.Errorf("set up a session on the target: %w", err)
 	}
@@ -358,9 +385,9 @@ func (r *run) summary(stage plan.Stage) string {
 	case plan.StagePublish:
 		return "publication and slot " + r.Run.Object()
 	case plan.StageSubscribe:
-		return plan.Plural(len(r.sel.Published), "table") + " copied and followed"
+		return plan.Plural(len(r.sel.Published), "table") + " copied, indexed, analyzed and followed"
 	case plan.StageFinish:
-		return plan.Plural(len(stage.Steps), "step") + ": indexes, constraints, triggers, statistics; both catalogs are equal"
+		return plan.Plural(len(stage.Steps), "step") + ": constraints, triggers, sequences; both catalogs are equal"
 	}
 	return stage.Title
 }

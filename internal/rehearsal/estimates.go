@@ -3,6 +3,7 @@ package rehearsal
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,23 +106,24 @@ func (w *walk) measured(of string, value float64) {
 // stopwatch takes the times of a sync from its events, and the source's WAL while the rows are copied.
 type stopwatch struct {
 	source  *pg.Session
+	began   time.Time // of stage subscribe
 	copied  float64
-	batches map[string]span
-	wal     int64 // position when the slot was made, then what was written until the copy was done
+	batches map[string][]span
+	wal     int64 // position when the copy began, then what was written until it was done
 	err     error
 }
 
-// span is from the begin of the first step of a batch to the end of the last.
+// span is from the begin of a step to its end.
 type span struct{ from, to time.Time }
 
 func (s *stopwatch) event(ctx context.Context) func(plan.Event) {
-	s.batches = map[string]span{}
+	s.batches = map[string][]span{}
 	return func(e plan.Event) {
 		switch {
-		case e.Kind == plan.EventStep && e.Step == "publish.slot":
-			s.wal = s.position(ctx)
-		case e.Kind == plan.EventDone && e.Stage == plan.StageSubscribe:
-			s.copied, s.wal = e.Seconds, s.position(ctx)-s.wal
+		case e.Kind == plan.EventStage && e.Stage == plan.StageSubscribe:
+			s.began, s.wal = e.Time, s.position(ctx)
+		case e.Kind == plan.EventStep && (e.Step == "subscribe.copy" || e.Step == "subscribe.stream"):
+			s.copied, s.wal = e.Time.Sub(s.began).Seconds(), s.position(ctx)-s.wal
 		case e.Kind == plan.EventStep && e.Data["batch"] != nil:
 			s.batch(fmt.Sprint(e.Data["batch"]), e)
 		}
@@ -129,15 +131,7 @@ func (s *stopwatch) event(ctx context.Context) func(plan.Event) {
 }
 
 func (s *stopwatch) batch(name string, e plan.Event) {
-	from := e.Time.Add(-time.Duration(e.Seconds * float64(time.Second)))
-	b, ok := s.batches[name]
-	if !ok || from.Before(b.from) {
-		b.from = from
-	}
-	if e.Time.After(b.to) {
-		b.to = e.Time
-	}
-	s.batches[name] = b
+	s.batches[name] = append(s.batches[name], span{e.Time.Add(-time.Duration(e.Seconds * float64(time.Second))), e.Time})
 }
 
 func (s *stopwatch) position(ctx context.Context) (bytes int64) {
@@ -147,9 +141,19 @@ func (s *stopwatch) position(ctx context.Context) (bytes int64) {
 	return bytes
 }
 
+// seconds is how long a step of the batches was under way; several may have been at a time.
 func (s *stopwatch) seconds(batches ...string) (total float64) {
 	for _, b := range batches {
-		total += s.batches[b].to.Sub(s.batches[b].from).Seconds()
+		spans := slices.SortedFunc(slices.Values(s.batches[b]), func(a, b span) int { return a.from.Compare(b.from) })
+		var end time.Time
+		for _, sp := range spans {
+			if sp.from.Before(end) {
+				sp.from = end
+			}
+			if sp.to.After(end) {
+				total, end = total+sp.to.Sub(sp.from).Seconds(), sp.to
+			}
+		}
 	}
 	return total
 }

@@ -53,6 +53,10 @@ func progressText(e plan.Event, m meter) string {
 		ready, _ := number(e.Data["tables_ready"])
 		parts = append(parts, fmt.Sprintf("%d/%d tables", ready, total))
 	}
+	if total, ok := number(e.Data["to_build"]); ok {
+		built, _ := number(e.Data["built"])
+		parts = append(parts, fmt.Sprintf("%d/%d indexes and statistics", built, total))
+	}
 	if lag, ok := number(e.Data["lag_bytes"]); ok {
 		parts = append(parts, "lag "+plan.HumanBytes(lag))
 	}

@@ -1,0 +1,73 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"pgleap/internal/pg"
+	"pgleap/plan"
+)
+
+// file tells a table's file from every later one, and its columns' definitions from every later ones.
+type file struct {
+	number  int64
+	columns string
+}
+
+// readFiles reads them as they are at this moment, whatever snapshot the session has.
+func readFiles(ctx context.Context, source *pg.Source, tables []plan.Relation) (map[plan.Name]file, error) {
+	list := make([]plan.Name, len(tables))
+	for i, r := range tables {
+		list[i] = r.Name
+	}
+	schemas, names := split(list)
+	rows, err := source.Query(ctx, `select n.nspname, c.relname, coalesce(pg_relation_filenode(c.oid), 0)::int8,
+  c.relam::text || (select string_agg(a.attnum || ':' || a.xmin::text, ',' order by a.attnum) from pg_attribute a where a.attrelid = c.oid)
+from pg_class c join pg_namespace n on n.oid = c.relnamespace where (n.nspname, c.relname) in (select * from unnest($1::text[], $2::text[]))`, schemas, names)
+	if err != nil {
+		return nil, fmt.Errorf("read which files the tables have: %w", err)
+	}
+	files := map[plan.Name]file{}
+	var n plan.Name
+	var f file
+	_, err = pgx.ForEachRow(rows, []any{&n.Schema, &n.Name, &f.number, &f.columns}, func() error {
+		files[n] = f
+		return nil
+	})
+	return files, err
+}
+
+// complete makes sure that the table, whose last part was p, had one file from before the snapshot on until all of it was
+// read. Between its parts nothing locks it. What a snapshot shows of a table with a new file:
+//
+//   - TRUNCATE: nothing any more. The slot gives the TRUNCATE, and what came behind it: right, whatever was read (a source
+//     that does not publish it is refused at the switch).
+//   - VACUUM FULL, CLUSTER: every row, in another place. Right for a table that was read in one go; of parts by ctid some
+//     rows would come twice, and others not at all.
+//   - ALTER TABLE that rewrites: nothing, and no slot gives those rows again. They are in no copy at this snapshot.
+func (w *stream) complete(ctx context.Context, p part) error {
+	before := w.work.files[p.table.Name]
+	for {
+		now, err := readFiles(ctx, w.from, []plan.Relation{p.table})
+		if err != nil {
+			return err
+		}
+		after, there := now[p.table.Name]
+		switch {
+		case !there, after.columns != before.columns && after.number != before.number:
+			return plan.Fail(plan.KindDrift, "pgleap abort, then pgleap sync", "table %s was dropped, or rewritten by ALTER TABLE, while it was copied: its rows are not in the snapshot any more", plan.OneLine(p.table.Name.String()))
+		case after.number == before.number || p.where == "":
+			return nil
+		}
+		w.Emit(plan.Event{Kind: plan.EventNote, Step: w.Step.ID, Message: plan.OneLine(p.table.Name.String()) + " got another file (TRUNCATE, VACUUM FULL or CLUSTER) while its parts were copied: it is copied anew, in one go"})
+		if _, err := w.to.Exec(ctx, "truncate only "+p.table.Name.String()); err != nil {
+			return fmt.Errorf("empty %s on the target: %w", p.table.Name, err)
+		}
+		p.where, before = "", after
+		if err := w.carry(ctx, p); err != nil {
+			return err
+		}
+	}
+}

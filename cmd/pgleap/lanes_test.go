@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"pgleap/cutover"
@@ -391,4 +392,16 @@ func TestLanesKilledLater(t *testing.T) {
 	for _, side := range []*client{u.source, u.target} {
 		side.is("0 slots, 0 publications, 0 subscriptions, schema gone", laneObjects)
 	}
+}
+
+// TestLanesHeld: the limits of a copy hold over all lanes together.
+func TestLanesHeld(t *testing.T) {
+	u := startServers(t, 13, 18).upgrade(t, fourTables)
+	p := u.start(nil, "sync", "--json", "--lanes", "2", "--copy", "server", "--max-copy-rate", "0.01")
+	p.awaits("(--max-copy-rate)")
+	u.target.is("t", "select count(*) <= 3 from pg_subscription_rel where srsubstate <> 'i'") // the markers, and one table
+	u.target.is("2", "select count(distinct srsubid) from pg_subscription_rel where srsubstate = 'i'")
+	p.signal(syscall.SIGKILL)
+	u.run(exitOK, "sync", "--max-copy-rate", "0")
+	u.equal()
 }

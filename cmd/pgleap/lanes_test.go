@@ -363,7 +363,7 @@ func TestLanesOffered(t *testing.T) {
 func TestRunbookOnLanes(t *testing.T) {
 	t.Parallel()
 	c := byHand(t, 13, 18, "shop", nil)
-	c.With = []string{"--lanes=3"}
+	c.With = append(c.With, "--lanes=3", "--copy=server")
 	mustPass(t, rehearseByHand(t, c))
 }
 

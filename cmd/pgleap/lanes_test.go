@@ -271,9 +271,25 @@ func TestRehearsalOfLanes(t *testing.T) {
 				t.Parallel()
 				c := shortLoad(pair[0], pair[1], "shop")
 				c.With = []string{"--lanes=3", "--copy=" + way}
+				c.Between = map[string]func(context.Context, *rehearsal.Stage) error{rehearsal.HookSynced: threeLanes(t)}
 				mustPass(t, rehearse(t, c))
 			})
 		}
+	}
+}
+
+// threeLanes fails the test unless there are three.
+func threeLanes(t *testing.T) func(context.Context, *rehearsal.Stage) error {
+	return func(ctx context.Context, stage *rehearsal.Stage) error {
+		return onTarget(ctx, stage, func(s *pg.Target) error {
+			var tables string
+			err := s.QueryRow(ctx, `select string_agg(n::text, ' ') from (select count(*) as n from pg_subscription_rel group by srsubid order by 1) l`).Scan(&tables)
+			if len(strings.Fields(tables)) != 3 {
+				t.Errorf("the lanes have %s tables, want three lanes", tables)
+			}
+			t.Logf("tables on the lanes: %s", tables)
+			return err
+		})
 	}
 }
 
@@ -363,7 +379,8 @@ func TestLanesOffered(t *testing.T) {
 func TestRunbookOnLanes(t *testing.T) {
 	t.Parallel()
 	c := byHand(t, 13, 18, "shop", nil)
-	c.With = append(c.With, "--lanes=3", "--copy=server")
+	c.With = []string{"--lanes=3"}
+	c.Between = map[string]func(context.Context, *rehearsal.Stage) error{rehearsal.HookSynced: threeLanes(t)}
 	mustPass(t, rehearseByHand(t, c))
 }
 

@@ -1,4 +1,4 @@
-.PHONY: build servers test docs lint rehearse bench bench-cutover bench-copy bench-lanes estimates runbook
+.PHONY: build servers test test-copies docs lint rehearse bench bench-cutover bench-copy bench-lanes estimates runbook
 
 build:            ## the binary, in bin/
 	go build -o bin/pgleap ./cmd/pgleap
@@ -8,6 +8,9 @@ servers:          ## server programs of every major 10 to 18, and pg_dump 18, in
 
 test: servers     ## everything, on real servers of every major
 	go test -timeout 55m ./...
+
+test-copies: servers  ## both ways of copying over ten million rows that change meanwhile; make test takes fewer
+	COPIES_ROWS=10000000 go test -timeout 60m -v -run TestCopies ./cmd/pgleap
 
 docs:             ## docs/checks.md, from the table of checks
 	go test ./cmd/pgleap -run 'TestChecksDocument' -update

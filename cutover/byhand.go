@@ -17,16 +17,19 @@ const idleTimeout = "5min"
 const MostLag = 8 << 20
 
 // lockByHand is the only step that readers meet before writes stop: it looks first whether the switch can succeed.
-func lockByHand(run plan.RunID, locks string) string {
-	name := plan.QuoteLiteral(run.Object())
-	ours := "(select oid from pg_subscription where subname = " + name + " and subdbid = (select oid from pg_database where datname = current_database()))"
-	ready := "exists (select from pg_subscription_rel where srsubid = " + ours + ") and not exists (select from pg_subscription_rel where srsubid = " + ours + " and srsubstate <> 'r')" +
-		"\n      and exists (select from pg_stat_subscription where subid = " + ours + " and relid is null and pid is not null)"
-	near := fmt.Sprintf("exists (select from pg_replication_slots where slot_name = %s and active and pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn) < %d)", name, MostLag)
+func lockByHand(lanes []plan.Lane, locks string) string {
+	var ready, near []string
+	for _, l := range lanes {
+		name := plan.QuoteLiteral(l.Object())
+		ours := "(select oid from pg_subscription where subname = " + name + " and subdbid = (select oid from pg_database where datname = current_database()))"
+		ready = append(ready, "exists (select from pg_subscription_rel where srsubid = "+ours+") and not exists (select from pg_subscription_rel where srsubid = "+ours+" and srsubstate <> 'r')"+
+			"\n      and exists (select from pg_stat_subscription where subid = "+ours+" and relid is null and pid is not null)")
+		near = append(near, fmt.Sprintf("exists (select from pg_replication_slots where slot_name = %s and active and pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn) < %d)", name, MostLag))
+	}
 	return plan.Script(
-		plan.Typed{In: plan.TerminalNew, About: "before writes stop: is every table ready, and does somebody apply?", Text: plan.AwaitBlock(ready, "60 s",
+		plan.Typed{In: plan.TerminalNew, About: "before writes stop: is every table ready, and does somebody apply?", Text: plan.AwaitBlock(strings.Join(ready, "\n      and "), "60 s",
 			"not ready: a table is still being copied, or no apply worker runs (see the log of the new server). Do not begin the switch")},
-		plan.Typed{In: plan.TerminalOld, About: "before writes stop: is the new server near?", Text: plan.AwaitBlock(near, "60 s",
+		plan.Typed{In: plan.TerminalOld, About: "before writes stop: is the new server near?", Text: plan.AwaitBlock(strings.Join(near, "\n      and "), "60 s",
 			"the new server is more than 8 MB of WAL behind, or does not receive anything. Do not begin the switch")},
 		plan.Typed{In: plan.TerminalOld, About: "LOCK: from here on writes wait", Text: `begin;
 set local idle_in_transaction_session_timeout = '` + idleTimeout + `';
@@ -55,13 +58,14 @@ end`)},
 
 // markerByHand writes the marker over a connection of its own, because the one of terminal OLD commits last. Its
 // number is a new one each time: the marker of an earlier attempt proves nothing.
-func markerByHand(run plan.RunID) string {
+func markerByHand(lanes []plan.Lane) string {
+	write := strings.ReplaceAll(plan.Marked(lanes).Write("$MARKER", plan.QuoteLiteral(string(lanes[0].Run)), ""), "\n", " ") // a command of psql ends with its line
 	return plan.Script(
 		plan.Typed{In: plan.TerminalOld, About: "the position at which the old server stood still; write it down", Text: "select pg_current_wal_insert_lsn() as fence_lsn;"},
 		plan.Typed{In: plan.TerminalNew, About: "mark the old server's last moment: a row of ours, written over a third connection", Text: `select (extract(epoch from clock_timestamp()) * 1000000)::bigint as marker \gset
 select set_config('pgleap.marker', :'marker', false) as marker;
 \setenv MARKER :marker
-\! psql -X -q -d "$OLD" -c "insert into pgleap.marker (id, run) values ($MARKER, '` + string(run) + `')"`},
+\! psql -X -q -d "$OLD" -c "` + write + `"`},
 	)
 }
 
@@ -90,18 +94,21 @@ func fenceByHand(about, statements string) string {
 	return plan.Script(plan.Typed{In: plan.TerminalOld, About: about, Text: plan.Terminated(statements)})
 }
 
-func drainByHand() string {
+func drainByHand(lanes []plan.Lane) string {
 	return plan.Script(plan.Typed{In: plan.TerminalNew, About: "wait until that row is there: all that was written before it is there too", Text: plan.AwaitBlock(
-		"exists (select from pgleap.marker where id = current_setting('pgleap.marker')::bigint)", "60 s",
+		plan.Marked(lanes).Arrived("current_setting('pgleap.marker')::bigint"), "60 s",
 		"the row did not arrive. Type rollback; in terminal OLD: writes go on there, and nothing has happened")})
 }
 
 // ArrivedByHand writes into a file that the marker is there, and what else must hold, for terminal OLD to read: it
 // must not commit what the new server has not got, whoever overlooked an error there.
-func ArrivedByHand(run plan.RunID, holds string) string {
+func ArrivedByHand(lanes []plan.Lane, holds string) string {
+	for _, l := range lanes[1:] {
+		holds = plan.Marked{l}.Arrived("current_setting('pgleap.marker')::bigint") + " and " + holds
+	}
 	return `\pset tuples_only on
 \pset format unaligned
-\o ` + arrivedFile(run) + `
+\o ` + arrivedFile(lanes[0].Run) + `
 select id from pgleap.marker where id = current_setting('pgleap.marker')::bigint and ` + holds + `;
 \o
 \pset tuples_only off

@@ -34,7 +34,7 @@ const (
 )
 
 // guarded are the steps that stop the writers, and make sure that the fence is everywhere.
-func guarded(run plan.RunID, tables int, more []string) (lock, fence plan.Step) {
+func guarded(lanes []plan.Lane, tables int, more []string) (lock, fence plan.Step) {
 	locks := joined(append([]string{plan.TakeGuard}, more...))
 	lock = plan.Step{
 		ID: StepLock, Title: "take the guard's lock against all writers", On: plan.Source,
@@ -44,7 +44,7 @@ func guarded(run plan.RunID, tables int, more []string) (lock, fence plan.Step) 
 		Hazards: []plan.Hazard{plan.HazardLocks, plan.HazardStopsWrites},
 		Lock:    "one advisory lock, until the gate is closed or the switch is undone",
 		Notice:  "writers wait, without an error; readers go on",
-		ByHand:  lockByHand(run, strings.Replace(locks, "select ", "perform ", 1)),
+		ByHand:  lockByHand(lanes, strings.Replace(locks, "select ", "perform ", 1)),
 		Trouble: "the lock is not granted: " + lockTrouble,
 	}
 	check := plan.DoBlock(fmt.Sprintf(`begin

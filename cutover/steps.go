@@ -34,11 +34,11 @@ const (
 // Stage returns the stage that stops the writers on the source and proves that nothing of theirs is missing.
 // read is the statement that reads the sequences; deferred are definitions that may only exist on the target
 // once replication has ended; copies is what is copied while writes stand still.
-func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, deferred []plan.Step, copies Copies) plan.Stage {
-	fenced := sel.Fenced()
-	lock, fence := locked(run, fenced, copies.locks), triggered(fenced)
+func Stage(lanes []plan.Lane, sel plan.Selection, read string, o plan.Options, deferred []plan.Step, copies Copies) plan.Stage {
+	fenced, run, markers := sel.Fenced(), lanes[0].Run, plan.Marked(lanes)
+	lock, fence := locked(lanes, fenced, copies.locks), triggered(fenced)
 	if o.Guarded(sel) {
-		lock, fence = guarded(run, len(fenced), copies.locks)
+		lock, fence = guarded(lanes, len(fenced), copies.locks)
 	}
 	title := fmt.Sprintf("fence %s, drain, set the sequences", plan.Plural(len(fenced), "table"))
 	if len(copies.steps) > 0 {
@@ -51,9 +51,9 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 			{
 				ID: StepMarker, Title: "write a marker, and take the fence LSN", On: plan.Source,
 				Why:     "no write that was let through is still open: the marker's commit stands behind all of them",
-				Do:      plan.Action{Call: CallSwitch, SQL: "insert into pgleap.marker (id, run) values ($1, $2) returning pg_current_wal_insert_lsn()"},
+				Do:      plan.Action{Call: CallSwitch, SQL: markers.Write("$1", "$2", " returning pg_current_wal_insert_lsn()")},
 				Notice:  waiting,
-				ByHand:  markerByHand(run),
+				ByHand:  markerByHand(lanes),
 				Trouble: "psql cannot connect for the row: the variable OLD is not set in the shell that started terminal NEW. Type rollback; in terminal OLD, mend it, begin the switch anew",
 			},
 			{
@@ -67,9 +67,9 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 			{
 				ID: StepDrain, Title: "wait until the marker is on the target", On: plan.Target,
 				Why:     "a subscription applies transactions in the order of their commits: with the marker, every commit before it is there, and durable",
-				Do:      plan.Action{Call: CallSwitch, SQL: "select exists (select from pgleap.marker where id = $1)"},
+				Do:      plan.Action{Call: CallSwitch, SQL: "select " + markers.Arrived("$1")},
 				Notice:  waiting,
-				ByHand:  drainByHand(),
+				ByHand:  drainByHand(lanes),
 				Trouble: "the row does not arrive: type rollback; in terminal OLD at once, then look at the log of the new server, and whether a session there holds a lock that apply waits for",
 			},
 			{
@@ -112,7 +112,7 @@ func Stage(run plan.RunID, sel plan.Selection, read string, o plan.Options, defe
 }
 
 // locked is the lock of every table, and triggered its fence.
-func locked(run plan.RunID, fenced []plan.Relation, more []string) plan.Step {
+func locked(lanes []plan.Lane, fenced []plan.Relation, more []string) plan.Step {
 	var locks []string
 	for _, r := range fenced {
 		locks = append(locks, "lock table only "+r.Name.String()+" in share row exclusive mode")
@@ -126,7 +126,7 @@ func locked(run plan.RunID, fenced []plan.Relation, more []string) plan.Step {
 		Hazards: []plan.Hazard{plan.HazardLocks, plan.HazardStopsWrites},
 		Lock:    "SHARE ROW EXCLUSIVE on every table, until the fence is committed or the switch is undone",
 		Notice:  "writers wait, without an error; readers go on",
-		ByHand:  lockByHand(run, joined(locks)),
+		ByHand:  lockByHand(lanes, joined(locks)),
 		Trouble: "the locks are not granted: " + lockTrouble,
 	}
 }
@@ -169,14 +169,15 @@ select (select count(*) || ' ' || coalesce(sum(hashtext(oid::text || relname || 
 func joined(statements []string) string { return strings.Join(statements, ";\n") }
 
 // Release returns the stage that opens the target.
-func Release(run plan.RunID) plan.Stage {
-	return plan.Stage{
-		ID: plan.StageRelease, Title: "the target takes the writes", Irreversible: true,
-		Steps: []plan.Step{{
+func Release(lanes []plan.Lane) plan.Stage {
+	stage := plan.Stage{ID: plan.StageRelease, Title: "the target takes the writes", Irreversible: true}
+	for _, l := range lanes {
+		stage.Steps = append(stage.Steps, l.Steps(plan.Step{
 			ID: "release.disable", Title: "disable the subscription: nothing comes from the source any more", On: plan.Target,
 			Recorded: true,
-			Do:       plan.Action{SQL: "alter subscription " + plan.QuoteIdent(run.Object()) + " disable"},
+			Do:       plan.Action{SQL: "alter subscription " + plan.QuoteIdent(l.Object()) + " disable"},
 			Notice:   "nothing: the clients move to the new server meanwhile",
-		}},
+		})...)
 	}
+	return stage
 }

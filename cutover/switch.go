@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
 	"pgleap/internal/pg"
@@ -26,12 +27,12 @@ type Switch struct {
 	Stage plan.Stage // the statements come from here
 	// Direction: for a rollback source and target are swapped, here and in the texts that are told.
 	Direction plan.Direction
-	// Subscription is its name on the target: the forward one at a cutover, the reverse one at a rollback.
-	Subscription string
-	Budget       time.Duration
-	Jobs         int // copies that go side by side
-	Tables       int // tables that the fence is to stand on
-	Connect      Connector
+	// Subscriptions are their names on the target: of each forward lane at a cutover, of the way back at a rollback.
+	Subscriptions []string
+	Budget        time.Duration
+	Jobs          int // copies that go side by side
+	Tables        int // tables that the fence is to stand on
+	Connect       Connector
 	// Sequences carries them between sessions that are there for it: Readers on the source, one on the target.
 	Sequences func(sources []*pg.Source, target *pg.Target) Sequences
 	Readers   int
@@ -278,7 +279,7 @@ func (w *Switch) attempt(ctx context.Context, s *sessions, sequences Sequences) 
 	return r, w.deferred(ctx, s.set)
 }
 
-// drain writes the marker and waits until it is on the target. The LSN is taken while the locks are held and
+// drain writes the markers and waits until each is on the target. The LSN is taken while the locks are held and
 // after every writer that was let through has committed. A fence LSN is never reused.
 func (w *Switch) drain(ctx context.Context, s *sessions, r *Result) error {
 	id := time.Now().UnixNano()
@@ -305,7 +306,7 @@ func (w *Switch) drain(ctx context.Context, s *sessions, r *Result) error {
 		}
 		if err == nil && time.Since(looked) > applyLook {
 			var now []pg.Blocker
-			if now, err = ApplyBlockers(ctx, s.watch, w.Subscription); err == nil { // a look that the deadline cut knows less than the last
+			if now, err = ApplyBlockers(ctx, s.watch, w.Subscriptions...); err == nil { // a look that the deadline cut knows less than the last
 				stuck.blockers = now
 			}
 			looked = time.Now()
@@ -325,15 +326,25 @@ func (w *Switch) drain(ctx context.Context, s *sessions, r *Result) error {
 // applyLook is how often a drain that takes long looks for whom the apply worker waits.
 const applyLook = 200 * time.Millisecond
 
-// ApplyBlockers returns the sessions of the target that the subscription's apply worker waits for at this moment:
+// ApplyBlockers returns the sessions of the target that the subscriptions' apply workers wait for at this moment:
 // while there are any, no drain can end.
-func ApplyBlockers(ctx context.Context, t *pg.Target, subscription string) ([]pg.Blocker, error) {
-	var pid *int32
-	err := t.QueryRow(ctx, `select max(pid) from pg_stat_subscription where subname = $1 and relid is null`, subscription).Scan(&pid)
-	if err != nil || pid == nil {
+func ApplyBlockers(ctx context.Context, t *pg.Target, subscriptions ...string) (all []pg.Blocker, err error) {
+	rows, err := t.Query(ctx, `select pid from pg_stat_subscription where subname = any ($1) and relid is null and pid is not null order by subname`, subscriptions)
+	if err != nil {
 		return nil, err
 	}
-	return pg.Blockers(ctx, t, uint32(*pid))
+	pids, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	if err != nil {
+		return nil, err
+	}
+	for _, pid := range pids {
+		now, err := pg.Blockers(ctx, t, uint32(pid))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, now...)
+	}
+	return all, nil
 }
 
 // deferred creates what must not fire before the release, in a transaction that is left open: it commits

@@ -102,7 +102,7 @@ type Limits struct {
 }
 
 // Witness reads the slot from the fence on to the end of the WAL, and moves it past what is clean.
-func Witness(ctx context.Context, s *pg.Source, verb, lane, slot, fence string, l Limits) (Witnessed, error) {
+func Witness(ctx context.Context, s *pg.Source, verb string, lanes []string, slot, fence string, l Limits) (Witnessed, error) {
 	w := Witnessed{Slot: slot, FenceLSN: fence}
 	var from, until pg.SourceLSN
 	if err := from.Scan(fence); err != nil {
@@ -129,7 +129,7 @@ func Witness(ctx context.Context, s *pg.Source, verb, lane, slot, fence string, 
 	}
 	defer r.Close()
 	d, err := r.Decode(limited, pg.Decoding{
-		Slot: w.Slot, Publication: lane, From: from.LSN, Until: until.LSN, Bytes: l.Bytes,
+		Slot: w.Slot, Publications: lanes, From: from.LSN, Until: until.LSN, Bytes: l.Bytes,
 		Ignore: func(c pg.Change) bool { return c.Schema == "pgleap" },
 	})
 	if d.Clean > 0 {

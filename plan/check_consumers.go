@@ -74,7 +74,10 @@ func checkPublications(in input) []Finding {
 		if p.AllTables && pgoutput {
 			f.Problem += ", and meets pgleap's marker table at once: a PostgreSQL that subscribes STOPS with \"logical replication target relation \"pgleap.marker\" does not exist\""
 			f.Fix = "make that table on every PostgreSQL that subscribes before pgleap sync, and drop it afterwards"
-			f.SQL = "create schema pgleap; create table pgleap.marker (id bigint not null, run text not null, at timestamptz not null);"
+			f.SQL = "create schema pgleap;"
+			for n := range in.lanes() {
+				f.SQL += " create table " + markerOf(n+1) + " (id bigint not null, run text not null, at timestamptz not null);"
+			}
 		}
 		out = append(out, f)
 	}

@@ -105,16 +105,6 @@ func walLevel(server Facts) Finding {
 	return f
 }
 
-// copies returns how many slots, walsenders and workers the first copy takes at its peak: the subscription's
-// own, and one for each table that is copied at the same time.
-func copies(in input) int {
-	parallel, ok := setting(in.target, "max_sync_workers_per_subscription")
-	if !ok {
-		parallel = 2
-	}
-	return 1 + min(parallel, len(in.selection.Published))
-}
-
 func checkSlotHeadroom(in input) []Finding {
 	if in.resumed() {
 		return nil // it has its slot
@@ -128,7 +118,7 @@ func checkSlotHeadroom(in input) []Finding {
 		{"max_wal_senders", "walsenders", in.source.SendersUsed},
 	} {
 		limit, ok := setting(in.source, room.name)
-		if need := max(copies(in), standing); ok && limit-room.used < need {
+		if need := max(copies(in), standingFor(in)); ok && limit-room.used < need {
 			out = append(out, raise(Source, room.name, room.used+need+2, fmt.Sprintf(
 				"%d of %d %s are in use, and the upgrade needs %d\none is for the subscription, the others for tables that are being copied, and later for the proof of the fence; without them the copy would retry for ever",
 				room.used, limit, room.what, need)))
@@ -150,7 +140,7 @@ func checkWorkerHeadroom(in input) []Finding {
 	if in.resumed() {
 		return nil
 	}
-	t, need := in.target, copies(in)
+	t, need := in.target, workersFor(in)
 	var out []Finding
 	lacks := func(name, what string, used, need int) {
 		if limit, ok := setting(t, name); ok && limit-used < need {

@@ -32,6 +32,7 @@ var serverCases = map[string][]checkCase{
 		{"just enough", func(s, _ *Facts, _ *Options) { s.SlotsUsed, s.SendersUsed = 7, 7 }, "", "", ""},
 		{"one table needs less", func(s, _ *Facts, _ *Options) { s.SlotsUsed, s.Relations = 8, s.Relations[:1] }, "", "", ""},
 		{"more at once", func(_, t *Facts, _ *Options) { t.Settings["max_sync_workers_per_subscription"] = "9" }, "", "", ""},
+		{"lanes", func(s, _ *Facts, o *Options) { s.SlotsUsed, s.ForeignKeys, o.Lanes = 7, nil, 2 }, Blocker, "7 of 10 replication slots are in use, and the upgrade needs 4", "alter system set max_replication_slots = 13;"},
 		{"resumed", func(s, t *Facts, _ *Options) { s.SlotsUsed = 10; own(s, t) }, "", "", ""},
 	},
 	"worker-headroom": {
@@ -41,7 +42,20 @@ var serverCases = map[string][]checkCase{
 		{"origins of 18", func(_, t *Facts, _ *Options) { t.Settings["max_active_replication_origins"] = "0" }, Blocker, "0 of 0 replication origins", "alter system set max_active_replication_origins = 5;"},
 		{"origins of 17", func(_, t *Facts, _ *Options) { t.Version, t.Settings["max_replication_slots"] = version(17), "2" }, Blocker, "0 of 2 replication origins", "alter system set max_replication_slots = 5;"},
 		{"slots of 18 are not origins", func(_, t *Facts, _ *Options) { t.Settings["max_replication_slots"] = "0" }, "", "", ""},
+		{"lanes", func(s, t *Facts, o *Options) { t.WorkersUsed, s.ForeignKeys, o.Lanes = 2, nil, 2 }, Blocker, "and the upgrade needs 3", "alter system set max_logical_replication_workers = 7;"},
 		{"resumed", func(s, t *Facts, _ *Options) { t.WorkersUsed = 4; own(s, t) }, "", "", ""},
+	},
+	"lanes": {
+		{"one", func(_, _ *Facts, o *Options) { o.Lanes = 1 }, "", "", ""},
+		{"two", func(s, _ *Facts, o *Options) { o.Lanes, s.ForeignKeys = 2, nil }, Info, "followed on 2 lanes, each with a slot and an apply worker of its own: 1: 2 tables", ""},
+		{"more than tables", func(s, _ *Facts, o *Options) { o.Lanes, s.ForeignKeys = 9, nil }, Info, "3 lanes of 9 that were asked for", ""},
+		{"torn", func(s, _ *Facts, o *Options) {
+			o.Lanes, s.ForeignKeys = 2, []ForeignKey{{Name: "k", From: s.Relations[0].Name, To: s.Relations[1].Name}, {Name: "l", From: s.Relations[2].Name, To: s.Relations[1].Name}}
+		}, Warning, "a TRUNCATE of two tables that a key ties STOPS the lanes", "let nobody truncate…"},
+		{"much is written", func(s, _ *Facts, _ *Options) {
+			s.ForeignKeys, s.Cluster.WALBytesPerSecond, s.Cluster.WALBasis = nil, 2*laneWAL, "since the statistics began"
+		}, Info, "the source writes 64 MB of WAL a second (since the statistics began)", ""},
+		{"resumed", func(s, t *Facts, o *Options) { o.Lanes = 2; own(s, t) }, "", "", ""},
 	},
 	"target-reaches-source": {
 		{"refused", func(_, t *Facts, _ *Options) { t.ReachesSource = &Reach{Tried: true, Error: "connection refused"} }, Blocker, "connection refused", "--source-from-target…"},

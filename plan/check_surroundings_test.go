@@ -21,6 +21,9 @@ var surroundingCases = map[string][]checkCase{
 		{"everything, to a server", func(s, _ *Facts, _ *Options) {
 			s.Cluster.Publications, s.Cluster.Slots = []Publication{{Name: "p", AllTables: true}}, []Slot{{Name: "s", Plugin: "pgoutput"}}
 		}, Warning, "meets pgleap's marker table", "create schema pgleap; create table pgleap.marker (id bigint not null, run text not null, at timestamptz not null);"},
+		{"everything, to a server, on lanes", func(s, _ *Facts, o *Options) {
+			s.Cluster.Publications, s.Cluster.Slots, o.Lanes = []Publication{{Name: "p", AllTables: true}}, []Slot{{Name: "s", Plugin: "pgoutput"}}, 2
+		}, Warning, "meets pgleap's marker table", "create schema pgleap; create table pgleap.marker (id bigint not null, run text not null, at timestamptz not null); create table pgleap.marker_2 (id bigint not null, run text not null, at timestamptz not null);"},
 	},
 	"other-databases": {
 		{"one", func(s, _ *Facts, _ *Options) { s.Cluster.Databases = []string{"reports"} }, Warning, "1 database besides shop: reports\nthis run does not move what is in there: it stays", "a run of its own…"},

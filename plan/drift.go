@@ -16,6 +16,7 @@ func (p Plan) Drift(now Plan) []string {
 	d.field("the plan", "format", a.Format, b.Format)
 	d.field("the plan", "run", a.Run, b.Run)
 	d.options(a.Options, b.Options)
+	d.field("the plan", "lanes", a.Lanes, b.Lanes)
 	d.server(Source, a.Source.serverEssence, b.Source.serverEssence)
 	d.server(Target, a.Target, b.Target)
 	d.source(a.Source, b.Source)

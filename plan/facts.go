@@ -122,6 +122,7 @@ type Relation struct {
 	Disorder   bool  `json:"disorder,omitempty"` // the rows lie in no order of the primary key
 	Bytes      int64 `json:"bytes"`              // heap and TOAST, without indexes
 	IndexBytes int64 `json:"index_bytes"`
+	Changes    int64 `json:"changes,omitempty"` // rows inserted, updated and deleted since the statistics began; 0 also where that is not known
 }
 
 // IsTable tells whether the relation is a table with rows of its own: what is published and fenced.

@@ -32,6 +32,7 @@ type planEssence struct {
 	Target  serverEssence
 	Stages  []stageEssence
 	Back    []stageEssence
+	Lanes   [][]Name `json:",omitempty"` // a run of one lane has the fingerprint that it always had
 }
 
 type serverEssence struct {
@@ -71,6 +72,7 @@ type stepEssence struct {
 	Batch    string
 	Early    bool `json:",omitempty"`
 	Except   []string
+	Lane     int `json:",omitempty"`
 }
 
 // ourSchema holds the journal and the marker, on both servers: pgleap's own, never the application's.
@@ -87,7 +89,7 @@ func essence(p Plan) planEssence {
 		o.Copy = ""
 	}
 	o.MaxCopyRate, o.MaxRetainedWAL, o.MaxStandbyLag = 0, 0, 0
-	e := planEssence{Format: p.Format, Run: p.Run, Options: o, Source: essenceOfSource(p.Source), Target: essenceOfServer(p.Target)}
+	e := planEssence{Format: p.Format, Run: p.Run, Options: o, Source: essenceOfSource(p.Source), Target: essenceOfServer(p.Target), Lanes: p.Lanes}
 	for _, s := range p.Stages {
 		e.Stages = append(e.Stages, essenceOfStage(s))
 	}
@@ -169,7 +171,7 @@ func compareNames(a, b Name) int {
 }
 
 func essenceOfRelation(r Relation) Relation {
-	r.OID, r.Rows, r.Bytes, r.IndexBytes, r.UniqueIndex, r.Disorder = 0, 0, 0, 0, "", false
+	r.OID, r.Rows, r.Bytes, r.IndexBytes, r.Changes, r.UniqueIndex, r.Disorder = 0, 0, 0, 0, 0, "", false
 	// sync may set the replica identity itself, and puts it back at the end.
 	r.Identity, r.IdentityUsable, r.IdentityIndex, r.IdentityCandidate = "", false, "", ""
 	r.IdentityGenerated, r.NoEquality = nil, nil
@@ -180,7 +182,7 @@ func essenceOfStage(s Stage) stageEssence {
 	e := stageEssence{ID: s.ID, Budget: s.Budget, UndoOnFailure: s.UndoOnFailure, Irreversible: s.Irreversible, Session: s.Session}
 	for _, st := range s.Steps {
 		e.Steps = append(e.Steps, stepEssence{
-			ID: st.ID, On: st.On, Probe: st.Probe, Recorded: st.Recorded, Do: st.Do, Undo: st.Undo, Batch: st.Batch, Early: st.Early, Except: st.Except,
+			ID: st.ID, On: st.On, Probe: st.Probe, Recorded: st.Recorded, Do: st.Do, Undo: st.Undo, Batch: st.Batch, Early: st.Early, Except: st.Except, Lane: st.Lane,
 		})
 	}
 	sortBatches(e.Steps)

@@ -16,10 +16,10 @@ var (
 	factsOfTarget = fields("Version SystemID Database Encoding Recovery")
 	volatileFacts = fields(`Side Address User ReadOnly Role Available Roles ExtensionData LargeObjects UserObjects Leftovers
 		SlotsUsed SendersUsed WorkersUsed OriginsUsed Prepared Transactions ReachesSource ReachesTarget PgDump Cluster Definitions RoleDetails Trial`)
-	volatileOfRelation = fields("OID Identity IdentityUsable IdentityIndex IdentityCandidate IdentityGenerated NoEquality Rows Bytes IndexBytes UniqueIndex Disorder")
+	volatileOfRelation = fields("OID Identity IdentityUsable IdentityIndex IdentityCandidate IdentityGenerated NoEquality Rows Bytes IndexBytes Changes UniqueIndex Disorder")
 	volatileOfStep     = fields("Title Why Hazards Weight Lock Notice Estimate Table ByHand Trouble")
 	volatileOfStage    = fields("Title Speed")
-	volatileOfOptions  = fields("Jobs SlotTimeout MaxCopyRate MaxRetainedWAL MaxStandbyLag Accept CopyJobs CopySplit CopyWhy")
+	volatileOfOptions  = fields("Jobs SlotTimeout MaxCopyRate MaxRetainedWAL MaxStandbyLag Accept CopyJobs CopySplit CopyWhy Spread")
 	volatileOfPlan     = fields("Tool Findings Totals")
 )
 

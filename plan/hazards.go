@@ -43,7 +43,7 @@ var knownHazards = []KnownHazard{
 	{"A new partition", "target", []string{"partitions", "drift"}, ""},
 	{"A key that only the target lacks", "target", []string{"apply-alive"}, "primary keys and identity indexes are made before the first row (schema.identity)"},
 	{"Rows that are there already, or that somebody writes to the target", "target", []string{"target-empty", "target-writes", "apply-alive"}, ""},
-	{"TRUNCATE with a foreign key from a table that is not published", "target", []string{"selection-fks"}, "foreign keys come after the copy"},
+	{"TRUNCATE with a foreign key from a table that is not published", "target", []string{"selection-fks", "lanes"}, "foreign keys come after the copy"},
 	{"ENABLE ALWAYS and ENABLE REPLICA triggers act a second time", "target", []string{"always-triggers"}, "made behind the fence (switch.deferred)"},
 	{"Functions with unqualified names run with an empty search_path in apply and index builds", "target", []string{"search-path-functions", "schema-loads"}, ""},
 	{"Foreign keys are not checked in apply", "target", nil, "nothing is lost: cascades arrive as rows of their own; the keys are made and checked in stage finish"},

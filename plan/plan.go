@@ -118,6 +118,7 @@ type Step struct {
 	Notice   string    `json:"notice,omitempty"`   // what production notices, in plain words; "" is nothing
 	Estimate *Estimate `json:"estimate,omitempty"` // how long it takes; nil where nothing is known
 	Table    *Name     `json:"table,omitempty"`    // the one that the step works on, where it is one
+	Lane     int       `json:"lane,omitempty"`     // the one that the step works on; 0 is the first, or none
 	ByHand   string    `json:"by_hand,omitempty"`  // a psql script that does the step without pgleap, where Do has a Call; made by Script
 	Trouble  string    `json:"trouble,omitempty"`  // what is known to go wrong here, and what to do then
 
@@ -175,6 +176,8 @@ type Options struct {
 	MaxCopyRate    int64         `json:"max_copy_rate,omitempty"`    // bytes per second; of this and the next two 0 is not said, and below 0 is none
 	MaxRetainedWAL int64         `json:"max_retained_wal,omitempty"` // bytes; where the source keeps more for us the run is given up
 	MaxStandbyLag  int64         `json:"max_standby_lag,omitempty"`  // bytes; where a standby of the source is farther behind the copy pauses
+	Lanes          int           `json:"lanes,omitempty"`            // at most so many; 0 as the facts call for
+	Spread         [][]Name      `json:"-"`                          // of a saved plan: which tables share a lane; nil chooses
 	SameMajor      bool          `json:"same_major,omitempty"`
 	Fence          Fence         `json:"fence,omitempty"`  // how writers are stopped; "" is FenceAuto
 	Accept         []string      `json:"accept,omitempty"` // ids of checks whose warnings were read and accepted
@@ -217,6 +220,7 @@ type Plan struct {
 	Stages   []Stage   `json:"stages"`
 	Back     []Stage   `json:"back,omitempty"` // of pgleap rollback; none where there is no way back
 	Totals   *Totals   `json:"totals,omitempty"`
+	Lanes    [][]Name  `json:"lanes,omitempty"` // which published tables share a lane; none where all do
 }
 
 // Format is the version of the plan's encoding; a plan of another format is refused.

@@ -130,7 +130,7 @@ const (
 // copy is the first copy of all tables. The order in which the workers take them is not ours: on the average
 // half of the longest table is still to be done when the others are ready.
 func (e *estimator) copy() Estimate {
-	workers := SyncWorkers(e.plan.Target)
+	workers := e.syncWorkers()
 	together := 1.0
 	if e.rates.CopySpeedup > 0 {
 		together = min(e.rates.CopySpeedup, float64(workers))
@@ -147,6 +147,19 @@ func (e *estimator) copy() Estimate {
 	n := float64(len(e.selection.Published) + 1) // the marker is one
 	seconds := sum/together + longest*(1-1/together)/2 + n*perTable/together + copyEnd
 	return Estimate{Seconds: seconds, Basis: e.copyBasis(workers, together, sum, bytes, known, perTable)}
+}
+
+// syncWorkers is how many tables are copied at a time: each lane has its own workers, and all share the cluster's.
+func (e *estimator) syncWorkers() int {
+	one, lanes := SyncWorkers(e.plan.Target), len(e.plan.Lanes)
+	if lanes < 2 {
+		return one
+	}
+	n := one * lanes
+	if all, ok := setting(e.plan.Target, "max_logical_replication_workers"); ok {
+		n = min(n, all-lanes)
+	}
+	return max(n, 1)
 }
 
 func (e *estimator) copyBasis(workers int, together, sum, bytes, known, perTable float64) string {

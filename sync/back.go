@@ -11,13 +11,14 @@ import (
 // the subscription that will follow it. They stay, also over a rollback and the next cutover; only slots come and go.
 func BackSteps(run plan.RunID, source, target plan.Facts, sel plan.Selection) []plan.Step {
 	lane := run.Back()
+	whole := plan.Whole(lane, sel.Published)
 	truncate := source.Version.Has(pgver.PublishTruncate) && target.Version.Has(pgver.PublishTruncate)
 	return []plan.Step{
 		{
-			ID: "finish.back.publication", Title: fmt.Sprintf("create publication %s of %s, for the way back", lane.Object(), plan.Plural(len(sel.Published)+1, "table")), On: plan.Target,
+			ID: "finish.back.publication", Title: fmt.Sprintf("create publication %s of %s, for the way back", lane.Object(), plan.Plural(whole.Relations(), "table")), On: plan.Target,
 			Why:    "from the release on the old server follows the new one, so that pgleap rollback can go back without a loss",
-			Probe:  probePublication(lane, sel, plan.Options{}),
-			Do:     plan.Action{SQL: createPublication(plan.QuoteIdent(lane.Object()), sel, truncate, plan.Options{})},
+			Probe:  probePublication(whole, plan.Options{}),
+			Do:     plan.Action{SQL: createPublication(whole, truncate, plan.Options{})},
 			Undo:   plan.Action{Call: CallUnslot, SQL: DropSlotStatement(lane) + ";\ndrop publication if exists " + plan.QuoteIdent(lane.Object())},
 			ByHand: nothingBackByHand, Notice: "nothing: nobody uses the target yet",
 		},

@@ -48,44 +48,44 @@ order by 1, 2`, run.Object())
 	})
 }
 
-// FollowCopy waits until every table is ready, reports bytes, and says what is wrong when nothing moves. loaded is told,
-// more than once, which tables' rows are there.
+// FollowCopy waits until every table of the lane is ready, reports bytes of all lanes, and says what is wrong when nothing
+// moves. loaded is told, more than once, which
+// tables' rows are there.
 //
-// On a source where nobody writes it writes a marker itself while tables are to catch up: their workers notice
+// On a source where nobody writes it writes markers itself while tables are to catch up: their workers notice
 // that they are done when something arrives, and else only at a keepalive (10 s a table, measured 10 → 12).
-func FollowCopy(ctx context.Context, source *pg.Source, t *pg.Target, run plan.RunID, step plan.Step, sel plan.Selection, emit func(plan.Event), loaded func(plan.Name)) error {
-	sizes := map[plan.Name]int64{}
-	var total int64
-	for _, r := range sel.Published {
-		sizes[r.Name] = r.Bytes
-		total += r.Bytes
-	}
+func FollowCopy(ctx context.Context, source *pg.Source, t *pg.Target, lanes []plan.Lane, step plan.Step, emit func(plan.Event), loaded func(plan.Name)) error {
+	sizes, total := sizesOf(lanes)
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	started, nudged := time.Now(), time.Time{}
 	for {
-		states, err := Tables(ctx, t, run)
-		if err != nil {
-			return err
-		}
-		for _, st := range states {
-			if st.State == "copied" || st.State == "ready" {
-				loaded(st.Table)
+		ready, all, bytes := 0, 0, int64(0)
+		for _, l := range lanes {
+			states, err := Tables(ctx, t, l.Run)
+			if err != nil {
+				return err
+			}
+			for _, st := range states {
+				if st.State == "copied" || st.State == "ready" {
+					loaded(st.Table)
+				}
+			}
+			r, b := Progress(states, sizes)
+			ready, all, bytes = ready+r, all+len(states), bytes+b
+			if l.N == max(1, step.Lane) && r == l.Relations() {
+				return nil
+			}
+			if r < l.Relations() && time.Since(started) > 5*time.Second {
+				if err := explainStall(ctx, t, l, len(lanes) > 1, step, states, emit); err != nil {
+					return err
+				}
 			}
 		}
-		ready, done := Progress(states, sizes)
-		if ready == len(sel.Published)+1 {
-			return nil
-		}
-		emit(plan.Event{Kind: plan.EventProgress, Step: step.ID, Bytes: done, Total: total, Data: map[string]any{"tables_ready": ready, "tables": len(states)}})
+		emit(plan.Event{Kind: plan.EventProgress, Step: step.ID, Bytes: bytes, Total: total, Data: map[string]any{"tables_ready": ready, "tables": all}})
 		if time.Since(nudged) > nudgeEvery(time.Since(started)) {
 			nudged = time.Now()
-			if _, err := source.Exec(ctx, NudgeStatement, string(run)); err != nil {
-				return fmt.Errorf("write a marker: %w", err)
-			}
-		}
-		if time.Since(started) > 5*time.Second {
-			if err := explainStall(ctx, t, run, step, states, emit); err != nil {
+			if err := nudge(ctx, source, lanes); err != nil {
 				return err
 			}
 		}
@@ -97,14 +97,36 @@ func FollowCopy(ctx context.Context, source *pg.Source, t *pg.Target, run plan.R
 	}
 }
 
+func sizesOf(lanes []plan.Lane) (sizes map[plan.Name]int64, total int64) {
+	sizes = map[plan.Name]int64{}
+	for _, l := range lanes {
+		for _, r := range l.Tables {
+			sizes[r.Name] = r.Bytes
+			total += r.Bytes
+		}
+	}
+	return sizes, total
+}
+
+func nudge(ctx context.Context, source *pg.Source, lanes []plan.Lane) error {
+	for _, l := range lanes {
+		if _, err := source.Exec(ctx, NudgeStatement(l), string(lanes[0].Run)); err != nil {
+			return fmt.Errorf("write a marker: %w", err)
+		}
+	}
+	return nil
+}
+
 // nudgeEvery is how often a marker is written when the copy has taken so long: a table that catches up says so
 // in its worker's memory alone.
 func nudgeEvery(elapsed time.Duration) time.Duration {
 	return min(max(elapsed/20, 500*time.Millisecond), 10*time.Second)
 }
 
-// NudgeStatement writes the one marker that is not a switch's.
-const NudgeStatement = `insert into pgleap.marker (id, run) values (0, $1)`
+// NudgeStatement writes the lane's one marker that is not a switch's.
+func NudgeStatement(l plan.Lane) string {
+	return "insert into " + l.Marker() + " (id, run) values (0, $1)"
+}
 
 // Progress counts the tables that are ready and the bytes that are there. A table's copy is counted by its
 // text, which can be longer than the table: never more than the table counts.
@@ -124,8 +146,8 @@ func Progress(states []TableState, sizes map[plan.Name]int64) (ready int, bytes 
 }
 
 // explainStall tells the operator why the copy does not move, where the catalogs know.
-func explainStall(ctx context.Context, t *pg.Target, run plan.RunID, step plan.Step, states []TableState, emit func(plan.Event)) error {
-	w, err := ReadWorker(ctx, t, run)
+func explainStall(ctx context.Context, t *pg.Target, lane plan.Lane, named bool, step plan.Step, states []TableState, emit func(plan.Event)) error {
+	w, err := ReadWorker(ctx, t, lane.Run)
 	if err != nil {
 		return err
 	}
@@ -144,6 +166,9 @@ func explainStall(ctx context.Context, t *pg.Target, run plan.RunID, step plan.S
 	}
 	if len(waiting) > 0 {
 		text += ". Not copied yet: " + strings.Join(waiting, ", ")
+	}
+	if named {
+		text = lane.String() + ": " + text
 	}
 	emit(plan.Event{Kind: plan.EventWaiting, Step: step.ID, Message: text})
 	return nil

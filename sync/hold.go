@@ -25,7 +25,7 @@ import (
 // time: it is enough to hold the first few.
 type Hold struct {
 	Open  func(ctx context.Context) (*pg.Target, error)
-	Run   plan.RunID
+	Lanes []plan.Lane
 	Jobs  int                  // tables at a time; 0: as many as the target's settings allow
 	Rate  int64                // bytes per second, kept between tables; 0: any
 	Sizes map[plan.Name]int64  // bytes of the tables
@@ -41,7 +41,8 @@ type Hold struct {
 // holder is a session whose open transaction locks one table's row.
 type holder struct {
 	session *pg.Target
-	relid   uint32 // 0: none
+	lane    plan.Lane // whose tables it holds
+	relid   uint32    // 0: none
 	table   plan.Name
 }
 
@@ -67,7 +68,7 @@ func (h *Hold) Begin(ctx context.Context) error {
 	if err := t.QueryRow(ctx, `select least(current_setting('max_sync_workers_per_subscription')::int, current_setting('max_logical_replication_workers')::int)`).Scan(&h.width); err != nil {
 		return fmt.Errorf("read how many tables are copied at a time: %w", err)
 	}
-	h.width += spare
+	h.width = (h.width + spare) * len(h.Lanes)
 	return h.fill(ctx)
 }
 
@@ -165,14 +166,14 @@ func (h *Hold) count(ctx context.Context) (left, copying int, err error) {
 		return 0, 0, err
 	}
 	err = t.QueryRow(ctx, `select count(*) filter (where srsubstate = 'i'), count(*) filter (where srsubstate in ('d', 'f') or srsubstate = 'i' and srrelid = any ($2::oid[]))
-from pg_subscription_rel where srsubid = `+ofSubscription, h.Run.Object(), recent).Scan(&left, &copying)
+from pg_subscription_rel where srsubid in `+ofSubscriptions, objects(h.Lanes), recent).Scan(&left, &copying)
 	if err != nil {
 		return 0, 0, fmt.Errorf("count the tables that have not begun: %w", err)
 	}
 	return left, copying, nil
 }
 
-const ofSubscription = `(select oid from pg_subscription where subname = $1 and subdbid = (select oid from pg_database where datname = current_database()))`
+const ofSubscriptions = `(select oid from pg_subscription where subname = any ($1) and subdbid = (select oid from pg_database where datname = current_database()))`
 
 // session is any of the holders': a lock on a row does not keep it from reading.
 func (h *Hold) session(ctx context.Context) (*pg.Target, error) {
@@ -191,18 +192,17 @@ func (h *Hold) fill(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		h.holders = append(h.holders, &holder{session: t})
+		h.holders = append(h.holders, &holder{session: t, lane: h.Lanes[len(h.holders)%len(h.Lanes)]})
 	}
+	empty := map[int]bool{} // lanes of which there is none for the other holders either
 	for _, one := range h.holders {
-		if one.relid != 0 {
+		if one.relid != 0 || empty[one.lane.N] {
 			continue
 		}
 		if err := h.take(ctx, one); err != nil {
 			return err
 		}
-		if one.relid == 0 { // there is none for the others either
-			return nil
-		}
+		empty[one.lane.N] = one.relid == 0
 	}
 	return nil
 }
@@ -217,8 +217,8 @@ func (h *Hold) take(ctx context.Context, one *holder) error {
 		return fmt.Errorf("hold a table's copy: %w", err)
 	}
 	err := one.session.QueryRow(ctx, `select r.srrelid::int8, n.nspname, c.relname from pg_subscription_rel r join pg_class c on c.oid = r.srrelid join pg_namespace n on n.oid = c.relnamespace
-where r.srsubstate = 'i' and r.srrelid <> all ($2::oid[]) and r.srsubid = `+ofSubscription+`
-order by r.ctid limit 1 for update of r skip locked`, h.Run.Object(), gone).Scan(&one.relid, &one.table.Schema, &one.table.Name)
+where r.srsubstate = 'i' and r.srrelid <> all ($2::oid[]) and r.srsubid in `+ofSubscriptions+`
+order by r.ctid limit 1 for update of r skip locked`, []string{one.lane.Object()}, gone).Scan(&one.relid, &one.table.Schema, &one.table.Name)
 	switch {
 	case err == nil:
 		return nil

@@ -29,7 +29,7 @@ func TestHoldNeedsSuperuser(t *testing.T) {
 				Open: func(ctx context.Context) (*pg.Target, error) {
 					return pg.OpenTarget(ctx, address(t, server.URIFor(user, password, "postgres")), pg.Options{Verb: "hold"})
 				},
-				Run: "shop", Why: func() string { return "a test" }, Tell: func(string) {}, Sizes: map[plan.Name]int64{},
+				Lanes: []plan.Lane{plan.Whole("shop", nil)}, Why: func() string { return "a test" }, Tell: func(string) {}, Sizes: map[plan.Name]int64{},
 			}
 			if err := h.Begin(t.Context()); !errors.Is(err, want) {
 				t.Errorf("%d: %s: %v", major, user, err)

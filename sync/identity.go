@@ -61,7 +61,7 @@ func TargetIdentitySteps(repairs []plan.IdentityRepair) []plan.Step {
 		steps = append(steps, plan.Step{
 			ID: plan.StepID("schema.replica-identity." + plan.OneLine(r.Table.Schema+"."+r.Table.Name)), Title: "give " + plan.OneLine(r.Table.String()) + " the replica identity that it gets on the source", On: plan.Target,
 			Why: "apply finds by it the row of an UPDATE or DELETE", Recorded: true,
-			Do: plan.Action{SQL: r.Set()},
+			Do: plan.Action{SQL: r.Set()}, Table: &r.Table,
 		})
 	}
 	return steps

@@ -19,7 +19,7 @@ type Retained struct {
 	Status string // 13+: reserved, extended, unreserved, lost
 }
 
-// ReadRetained reads it for the run's slot and those of first copies to its target, the one that keeps most first.
+// ReadRetained reads it for the slots of the run's lanes and those of first copies to its target, the one that keeps most first.
 func ReadRetained(ctx context.Context, s *pg.Source, run plan.RunID) ([]Retained, error) {
 	status := `null::int8, ''`
 	if s.Version().Has(pgver.SlotWALStatus) {
@@ -28,9 +28,9 @@ func ReadRetained(ctx context.Context, s *pg.Source, run plan.RunID) ([]Retained
 	// Before 14 a copy's slot is a temporary one, whose name does not hold the target's system identifier: it is known by
 	// its walsender.
 	rows, err := s.Query(ctx, `select l.slot_name::text, coalesce((pg_current_wal_lsn() - l.restart_lsn)::int8, 0), `+status+`
-from pg_replication_slots l where l.database = current_database() and (l.slot_name = $1 or `+syncSlots(run)+`
-  or l.slot_name like 'pg\_%\_sync\_%' and exists (select from pg_stat_activity a where a.pid = l.active_pid and a.application_name = $1))
-order by 2 desc, 1`, run.Object())
+from pg_replication_slots l where l.database = current_database() and (l.slot_name ~ $1 or `+syncSlots(run)+`
+  or l.slot_name like 'pg\_%\_sync\_%' and exists (select from pg_stat_activity a where a.pid = l.active_pid and a.application_name ~ $1))
+order by 2 desc, 1`, run.LanePattern())
 	if err != nil {
 		return nil, fmt.Errorf("read the WAL that is kept: %w", err)
 	}

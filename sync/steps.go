@@ -32,16 +32,15 @@ const (
 
 // SourceDefinition is what stands in schema pgleap on the source: the marker that proves the drain, and the
 // function of the fence, which is not attached to anything before the switch.
-func SourceDefinition(run plan.RunID, targetSystemID, targetAddress string, repairs []plan.IdentityRepair) string {
+func SourceDefinition(lanes []plan.Lane, targetSystemID, targetAddress string, repairs []plan.IdentityRepair) string {
 	return `create schema pgleap;
-comment on schema pgleap is ` + plan.QuoteLiteral(fmt.Sprintf("pgleap run=%s side=source other=%s", run, targetSystemID)) + `;
-` + plan.MarkerDefinition + `;
+comment on schema pgleap is ` + plan.QuoteLiteral(fmt.Sprintf("pgleap run=%s side=source other=%s", lanes[0].Run, targetSystemID)) + `;
+` + plan.Marked(lanes).Definition() + `;
 ` + plan.FenceDefinition(targetAddress) + putBackDefinition(repairs)
 }
 
-// Publish returns the stage that makes the source keep its changes.
-func Publish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o plan.Options) plan.Stage {
-	name := plan.QuoteIdent(run.Object())
+// Publish returns the stage that makes the source keep its changes. All publications come before the first slot.
+func Publish(lanes []plan.Lane, source, target plan.Facts, sel plan.Selection, o plan.Options) plan.Stage {
 	repairs := plan.IdentityRepairs(source, sel, o)
 	stage := plan.Stage{
 		ID: plan.StagePublish, Title: "publication and slot: from here on the source keeps its changes for the target",
@@ -50,39 +49,52 @@ func Publish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o pl
 				ID: "publish.schema", Title: "create schema pgleap with the marker table and the fence's function", On: plan.Source,
 				Why:    "a marker row that travels through the subscription proves at the switch that everything before it has arrived",
 				Probe:  `select case when to_regnamespace('pgleap') is null then 'absent' when to_regclass('pgleap.marker') is not null and to_regclass('pgleap.gate') is not null and to_regproc('pgleap.fence') is not null then 'done' else 'schema pgleap is there, but not complete' end`,
-				Do:     plan.Action{SQL: SourceDefinition(run, target.SystemID, target.Address+"/"+target.Database, repairs)},
+				Do:     plan.Action{SQL: SourceDefinition(lanes, target.SystemID, target.Address+"/"+target.Database, repairs)},
 				Undo:   plan.Action{Call: plan.CallUnfence, SQL: plan.DropSchema},
 				Notice: "nothing: a schema of pgleap's own",
 			},
-			{
-				ID: "publish.publication", Title: fmt.Sprintf("create publication %s of %s", run.Object(), plan.Plural(len(sel.Published)+1, "table")), On: plan.Source,
-				Why:    "before the slot: a table that joins a publication later can lose the rows of transactions that are open at that moment",
-				Probe:  probePublication(run, sel, o),
-				Do:     plan.Action{SQL: createPublication(name, sel, source.Version.Has(pgver.PublishTruncate), o)},
-				Undo:   plan.Action{SQL: "drop publication if exists " + name},
-				Lock:   publicationLock(o),
-				Notice: "readers and writers go on; it waits for, and is waited for by, ALTER TABLE, VACUUM, ANALYZE and CREATE INDEX on the same table",
-			},
-			{
-				ID: "publish.slot", Title: "create replication slot " + run.Object(), On: plan.Source,
-				Why:     "waits for every open write transaction of the whole cluster; reading ones do not matter",
-				Probe:   probeSlot(run),
-				Do:      plan.Action{Call: CallSlot, SQL: pg.CreateSlotStatement(run.Object())},
-				Undo:    plan.Action{Call: CallUnslot, SQL: DropSlotStatement(run)},
-				ByHand:  slotByHand(run, o.SlotTimeout),
-				Trouble: slotTrouble,
-				Hazards: []plan.Hazard{plan.HazardWaits, plan.HazardRetainsWAL},
-				Lock:    "none; it waits for every write transaction that is open",
-				Notice:  "from here on WAL stays on the source's disk until the target has it, and logical decoding takes one core at most",
-			},
 		},
+	}
+	for _, l := range lanes {
+		stage.Steps = append(stage.Steps, l.Steps(publication(l, source, o))...)
 	}
 	if o.Copy == plan.CopyStream { // the copy makes the slot, whose snapshot dies with it
 		stage.Title = "publication"
-		stage.Steps = stage.Steps[:len(stage.Steps)-1]
+	} else {
+		for _, l := range lanes {
+			stage.Steps = append(stage.Steps, l.Steps(slot(l, o))...)
+		}
 	}
 	stage.Steps = slices.Insert(stage.Steps, 1, identitySteps(repairs)...)
 	return stage
+}
+
+func publication(l plan.Lane, source plan.Facts, o plan.Options) plan.Step {
+	name := plan.QuoteIdent(l.Object())
+	return plan.Step{
+		ID: "publish.publication", Title: fmt.Sprintf("create publication %s of %s", l.Object(), plan.Plural(l.Relations(), "table")), On: plan.Source,
+		Why:    "before the slot: a table that joins a publication later can lose the rows of transactions that are open at that moment",
+		Probe:  probePublication(l, o),
+		Do:     plan.Action{SQL: createPublication(l, source.Version.Has(pgver.PublishTruncate), o)},
+		Undo:   plan.Action{SQL: "drop publication if exists " + name},
+		Lock:   publicationLock(o),
+		Notice: "readers and writers go on; it waits for, and is waited for by, ALTER TABLE, VACUUM, ANALYZE and CREATE INDEX on the same table",
+	}
+}
+
+func slot(l plan.Lane, o plan.Options) plan.Step {
+	return plan.Step{
+		ID: "publish.slot", Title: "create replication slot " + l.Object(), On: plan.Source,
+		Why:     "waits for every open write transaction of the whole cluster; reading ones do not matter",
+		Probe:   probeSlot(l.Run),
+		Do:      plan.Action{Call: CallSlot, SQL: pg.CreateSlotStatement(l.Object())},
+		Undo:    plan.Action{Call: CallUnslot, SQL: DropSlotStatement(l.Run)},
+		ByHand:  slotByHand(l.Run, o.SlotTimeout),
+		Trouble: slotTrouble,
+		Hazards: []plan.Hazard{plan.HazardWaits, plan.HazardRetainsWAL},
+		Lock:    "none; it waits for every write transaction that is open",
+		Notice:  "from here on WAL stays on the source's disk until the target has it, and logical decoding takes one core at most",
+	}
 }
 
 // afterRelease: production is on the target then.
@@ -96,7 +108,8 @@ func publicationLock(o plan.Options) string {
 	return "SHARE UPDATE EXCLUSIVE on every published table"
 }
 
-func createPublication(name string, sel plan.Selection, truncate bool, o plan.Options) string {
+func createPublication(l plan.Lane, truncate bool, o plan.Options) string {
+	name := plan.QuoteIdent(l.Object())
 	publish := "insert, update, delete"
 	if truncate {
 		publish += ", truncate"
@@ -105,21 +118,21 @@ func createPublication(name string, sel plan.Selection, truncate bool, o plan.Op
 	if o.AllTables {
 		return "create publication " + name + " for all tables" + with
 	}
-	tables := []string{"  pgleap.marker"}
-	for _, r := range sel.Published {
+	tables := []string{"  " + l.Marker()}
+	for _, r := range l.Tables {
 		tables = append(tables, "  only "+r.Name.String())
 	}
 	// Every child of an inheritance tree is named by itself.
 	return "create publication " + name + " for table\n" + strings.Join(tables, ",\n") + "\n" + with
 }
 
-func probePublication(run plan.RunID, sel plan.Selection, o plan.Options) string {
+func probePublication(l plan.Lane, o plan.Options) string {
 	count := fmt.Sprintf("when (select count(*) from pg_publication_tables where pubname = %[1]s) = %[2]d then 'done' else 'publication %[3]s has ' || (select count(*) from pg_publication_tables where pubname = %[1]s) || ' tables instead of %[2]d' end",
-		plan.QuoteLiteral(run.Object()), len(sel.Published)+1, run.Object())
+		plan.QuoteLiteral(l.Object()), l.Relations(), l.Object())
 	if o.AllTables {
 		count = "else 'done' end"
 	}
-	return "select case when not exists (select from pg_publication where pubname = " + plan.QuoteLiteral(run.Object()) + ") then 'absent' " + count
+	return "select case when not exists (select from pg_publication where pubname = " + plan.QuoteLiteral(l.Object()) + ") then 'absent' " + count
 }
 
 // A slot that never reached its consistent point has no confirmed_flush_lsn: its creator is still waiting, or
@@ -149,19 +162,19 @@ func syncSlots(run plan.RunID) string {
   and (not active or exists (select from pg_stat_activity a where a.pid = active_pid and a.application_name = ` + plan.QuoteLiteral(run.Object()) + `))`
 }
 
-// Streamed returns the stage that copies the rows by CallStream, makes the keys that replication finds rows by, and then
-// follows the changes.
-func Streamed(run plan.RunID, target plan.Facts, sel plan.Selection, keys []plan.Step) plan.Stage {
+// streamed are the steps that copy the lane's rows by CallStream, make the keys that replication finds rows by, and then
+// follow the changes.
+func streamed(lane plan.Lane, target plan.Facts, keys []plan.Step) []plan.Step {
+	run := lane.Run
 	create := createSubscription(run, Conninfo, target.Version, "copy_data = false, synchronous_commit = 'off'")
-	stage := Subscribe(run, target, sel)
-	subscription, enable, ready := stage.Steps[0], stage.Steps[1], stage.Steps[2]
+	steps := subscribed(lane, target)
+	subscription, enable, ready := steps[0], steps[1], steps[2]
 	subscription.Why = "commits together with its record in the journal; from the slot's point on the changes arrive, and nothing is copied"
 	subscription.Do.SQL, subscription.ByHand = create, subscriptionByHand(create)
 	enable.Title, enable.Notice = "enable the subscription: what was written since the snapshot arrives", "a walsender that follows"
 	ready.Title, ready.Notice, ready.Lock = "see that each table is followed", "nothing", ""
-	stage.Title = "rows are copied in streams, then followed"
-	stage.Steps = slices.Concat([]plan.Step{{
-		ID: StepStream, Title: fmt.Sprintf("create replication slot %s, and copy %s in streams at its snapshot", run.Object(), plan.Plural(len(sel.Published), "table")), On: plan.Source, Recorded: true,
+	return slices.Concat([]plan.Step{{
+		ID: StepStream, Title: fmt.Sprintf("create replication slot %s, and copy %s in streams at its snapshot", run.Object(), plan.Plural(len(lane.Tables), "table")), On: plan.Source, Recorded: true,
 		Why:     "the slot gives exactly what the snapshot that it exports does not show: rows are copied by many streams, without an index in the way, and then followed without a gap",
 		Do:      plan.Action{Call: CallStream, SQL: pg.CreateExportingSlotStatement(run.Object())},
 		Undo:    plan.Action{Call: CallUnslot, SQL: DropSlotStatement(run)},
@@ -171,43 +184,40 @@ func Streamed(run plan.RunID, target plan.Facts, sel plan.Selection, keys []plan
 		Lock:    "ACCESS SHARE on each table of the source while its rows are read: ALTER TABLE, TRUNCATE and VACUUM FULL wait",
 		Notice:  "every row is read once: load on disk, processor and network; one snapshot is held for as long as the whole copy takes, and VACUUM removes nothing newer; WAL stays on the source's disk",
 	}}, keys, []plan.Step{subscription, enable, ready})
-	return stage
 }
 
-// Subscribe returns the stage that copies the rows and then follows the changes.
-func Subscribe(run plan.RunID, target plan.Facts, sel plan.Selection) plan.Stage {
+// subscribed are the steps that copy the lane's rows and then follow the changes.
+func subscribed(lane plan.Lane, target plan.Facts) []plan.Step {
+	run := lane.Run
 	name := plan.QuoteIdent(run.Object())
 	literal := plan.QuoteLiteral(run.Object())
 	create := createSubscription(run, Conninfo, target.Version, "copy_data = true, synchronous_commit = 'off'")
-	return plan.Stage{
-		ID: plan.StageSubscribe, Title: "subscription: rows are copied, then followed",
-		Steps: []plan.Step{
-			{
-				ID: "subscribe.subscription", Title: "create subscription " + run.Object(), On: plan.Target, Recorded: true,
-				Why:  "commits together with its record in the journal; the slot is there already, so the changes since then arrive too",
-				Do:   plan.Action{SQL: create},
-				Undo: plan.Action{SQL: DropSubscriptionStatement(run)}, ByHand: subscriptionByHand(create), Trouble: subscriptionTrouble,
-				Notice: "one connection to the source, to read the publication",
-			},
-			{
-				ID: StepEnable, Title: "enable the subscription: the first copy starts", On: plan.Target,
-				Probe:   "select coalesce((select case when subenabled then 'done' else 'absent' end from pg_subscription where subname = " + literal + " and subdbid = (select oid from pg_database where datname = current_database())), 'subscription " + run.Object() + " is gone')",
-				Do:      plan.Action{SQL: "alter subscription " + name + " enable"},
-				Undo:    plan.Action{},
-				Hazards: []plan.Hazard{plan.HazardLoad},
-				Notice:  fmt.Sprintf("a walsender that follows, and one for each table that is being copied, %d at a time", plan.SyncWorkers(target)),
-			},
-			{
-				ID: "subscribe.copy", Title: fmt.Sprintf("wait until each of the %d tables is ready", len(sel.Published)+1), On: plan.Target,
-				Why:     "one table that is still being copied is a table without its rows",
-				Probe:   probeReady(run, sel),
-				Do:      plan.Action{Call: CallCopy, SQL: StatesStatement + ";\n-- on the source, now and then, so that tables catch up where nobody writes:\n" + NudgeStatement},
-				ByHand:  copyByHand(run),
-				Trouble: copyTrouble,
-				Hazards: []plan.Hazard{plan.HazardLoad},
-				Lock:    "ACCESS SHARE on each table of the source while its rows are read: ALTER TABLE, TRUNCATE and VACUUM FULL wait",
-				Notice:  "every row is read once: load on disk, processor and network; a snapshot is held for as long as the longest table takes, and VACUUM removes nothing newer",
-			},
+	return []plan.Step{
+		{
+			ID: "subscribe.subscription", Title: "create subscription " + run.Object(), On: plan.Target, Recorded: true,
+			Why:  "commits together with its record in the journal; the slot is there already, so the changes since then arrive too",
+			Do:   plan.Action{SQL: create},
+			Undo: plan.Action{SQL: DropSubscriptionStatement(run)}, ByHand: subscriptionByHand(create), Trouble: subscriptionTrouble,
+			Notice: "one connection to the source, to read the publication",
+		},
+		{
+			ID: StepEnable, Title: "enable the subscription: the first copy starts", On: plan.Target,
+			Probe:   "select coalesce((select case when subenabled then 'done' else 'absent' end from pg_subscription where subname = " + literal + " and subdbid = (select oid from pg_database where datname = current_database())), 'subscription " + run.Object() + " is gone')",
+			Do:      plan.Action{SQL: "alter subscription " + name + " enable"},
+			Undo:    plan.Action{},
+			Hazards: []plan.Hazard{plan.HazardLoad},
+			Notice:  fmt.Sprintf("a walsender that follows, and one for each table that is being copied, %d at a time", plan.SyncWorkers(target)),
+		},
+		{
+			ID: "subscribe.copy", Title: fmt.Sprintf("wait until each of the %d tables is ready", lane.Relations()), On: plan.Target,
+			Why:     "one table that is still being copied is a table without its rows",
+			Probe:   probeReady(lane),
+			Do:      plan.Action{Call: CallCopy, SQL: StatesStatement + ";\n-- on the source, now and then, so that tables catch up where nobody writes:\n" + NudgeStatement(lane)},
+			ByHand:  copyByHand(run),
+			Trouble: copyTrouble,
+			Hazards: []plan.Hazard{plan.HazardLoad},
+			Lock:    "ACCESS SHARE on each table of the source while its rows are read: ALTER TABLE, TRUNCATE and VACUUM FULL wait",
+			Notice:  "every row is read once: load on disk, processor and network; a snapshot is held for as long as the longest table takes, and VACUUM removes nothing newer",
 		},
 	}
 }
@@ -232,10 +242,10 @@ func createSubscription(lane plan.RunID, conninfo string, v pgver.Version, with 
 // StatesStatement counts the tables of the run by the state of their first copy.
 const StatesStatement = `select srsubstate::text, count(*) from pg_subscription_rel group by 1`
 
-func probeReady(run plan.RunID, sel plan.Selection) string {
+func probeReady(lane plan.Lane) string {
 	return fmt.Sprintf(`select case when count(*) filter (where srsubstate = 'r') = %d then 'done' when count(*) > %[1]d then 'the subscription has ' || count(*) || ' tables instead of %[1]d' else 'absent' end
 from pg_subscription_rel where srsubid = (select oid from pg_subscription where subname = %s and subdbid = (select oid from pg_database where datname = current_database()))`,
-		len(sel.Published)+1, plan.QuoteLiteral(run.Object()))
+		lane.Relations(), plan.QuoteLiteral(lane.Object()))
 }
 
 // Durable returns the step that makes apply commit synchronously: what the target then shows is on its disk,

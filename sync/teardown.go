@@ -1,43 +1,53 @@
 package sync
 
-import "pgleap/plan"
+import (
+	"slices"
+
+	"pgleap/plan"
+)
 
 // Teardown returns the stage after the release: replication to the target ends. The fence stays. Where there is a way
 // back the slot alone goes: the old server need not keep WAL for the new one, and a cutover after a rollback makes
 // another.
-func Teardown(run plan.RunID, wayBack bool) plan.Stage {
-	slot := dropSlot("teardown.slot", run, plan.Source)
-	slot.Notice = "nothing: the old server may let go of its WAL again"
+func Teardown(lanes []plan.Lane, wayBack bool) plan.Stage {
+	slots := each(lanes, func(lane plan.RunID) plan.Step {
+		slot := dropSlot("teardown.slot", lane, plan.Source)
+		slot.Notice = "nothing: the old server may let go of its WAL again"
+		return slot
+	})
 	if wayBack {
 		return plan.Stage{
 			ID: plan.StageTeardown, Title: "the slot goes; the old server stays fenced, and follows the new one", Irreversible: true,
-			Steps: []plan.Step{slot},
+			Steps: slots,
 		}
 	}
 	return plan.Stage{
 		ID: plan.StageTeardown, Title: "subscription and slot go; the old server stays fenced", Irreversible: true,
-		Steps: []plan.Step{
-			dropSubscription("teardown.subscription", run, plan.Target),
-			slot,
-		},
+		Steps: append(each(lanes, func(lane plan.RunID) plan.Step {
+			return dropSubscription("teardown.subscription", lane, plan.Target)
+		}), slots...),
 	}
 }
 
 // LastSteps drop at finalize what was kept for the way back, in both directions. They come before replica identities
 // are put back: a table that is published without one refuses its updates.
-func LastSteps(run plan.RunID, wayBack bool) []plan.Step {
-	publication := dropPublication("finalize.publication", run, plan.Source) // until then the old server's WAL is read by it
+func LastSteps(lanes []plan.Lane, wayBack bool) []plan.Step {
+	publications := each(lanes, func(lane plan.RunID) plan.Step { // until then the old server's WAL is read by them
+		return dropPublication("finalize.publication", lane, plan.Source)
+	})
 	if !wayBack {
-		return []plan.Step{publication}
+		return publications
 	}
-	return []plan.Step{
-		dropSubscription("finalize.back.subscription", run.Back(), plan.Source),
-		dropSlot("finalize.back.slot", run.Back(), plan.Target),
-		dropPublication("finalize.back.publication", run.Back(), plan.Target),
-		dropSubscription("finalize.subscription", run, plan.Target),
-		dropSlot("finalize.slot", run, plan.Source), // a rollback that was killed may have made it anew
-		publication,
-	}
+	back := lanes[0].Run.Back()
+	return slices.Concat([]plan.Step{
+		dropSubscription("finalize.back.subscription", back, plan.Source),
+		dropSlot("finalize.back.slot", back, plan.Target),
+		dropPublication("finalize.back.publication", back, plan.Target),
+	}, each(lanes, func(lane plan.RunID) plan.Step {
+		return dropSubscription("finalize.subscription", lane, plan.Target)
+	}), each(lanes, func(lane plan.RunID) plan.Step {
+		return dropSlot("finalize.slot", lane, plan.Source) // a rollback that was killed may have made it anew
+	}), publications)
 }
 
 func dropSubscription(id plan.StepID, lane plan.RunID, on plan.Side) plan.Step {

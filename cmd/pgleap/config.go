@@ -51,6 +51,7 @@ func planFlags() []cli.Flag {
 		&cli.StringFlag{Name: "copy", Value: copyAuto, Usage: "the first copy: `WAY` is server (PostgreSQL's own, from server to server), stream (many streams through this machine at one snapshot, keys built afterwards), or auto (the plan chooses, and says why)"},
 		&cli.IntFlag{Name: "copy-jobs", DefaultText: "4 streams; as many tables as the target's max_sync_workers_per_subscription", Usage: "streams of --copy stream at a time, or tables of --copy server (which needs a superuser on the target)"},
 		&cli.Int64Flag{Name: "copy-split", Value: 64, Usage: "how many `MIB` of a table a stream takes at a time (source 14 or newer)"},
+		&cli.IntFlag{Name: "lanes", Usage: "follow the tables on `N` lanes, each with a slot and an apply worker of its own; what foreign keys tie shares one (default: as the source's write rate calls for, mostly one)"},
 		&cli.IntFlag{Name: "jobs", Value: min(max(runtime.NumCPU(), 2), 8), Usage: "parallel index builds and ANALYZEs on the target"},
 		&cli.StringSliceFlag{Name: "accept", Usage: "warnings of these checks (`IDS`) were read and accepted; it is recorded in plan, journal and report"},
 		&cli.BoolFlag{Name: "set-replica-identity", Usage: "give tables without a usable replica identity one while they are published: a unique index, else FULL; put back at the end"},
@@ -126,7 +127,7 @@ func newSessionOf(c *cli.Context, n needs) (*session, error) {
 		Options: plan.Options{
 			Schemas: list(c, "schemas"), Tables: list(c, "tables"), ExcludeTables: list(c, "exclude-tables"), AllTables: c.Bool("all-tables"),
 			SequenceMargin: c.Int64("sequence-margin"), MaxWriteStall: c.Duration("max-write-stall"), SlotTimeout: c.Duration("slot-timeout"),
-			Jobs: c.Int("jobs"), Copy: chosenCopy(c), CopyJobs: c.Int("copy-jobs"), CopySplit: c.Int64("copy-split") << 20, SameMajor: c.Bool("same-major"), Accept: list(c, "accept"),
+			Jobs: c.Int("jobs"), Copy: chosenCopy(c), CopyJobs: c.Int("copy-jobs"), CopySplit: c.Int64("copy-split") << 20, Lanes: c.Int("lanes"), SameMajor: c.Bool("same-major"), Accept: list(c, "accept"),
 			SetReplicaIdentity: c.Bool("set-replica-identity"), Roles: c.Bool("roles"), Settings: c.Bool("settings"),
 			RefreshMatViews: c.Bool("refresh-matviews"), CopyInSwitch: c.Bool("copy-in-switch"), Fence: fence(c),
 			NoWayBack: c.Bool("no-way-back"),
@@ -203,6 +204,12 @@ func (s *session) validate(c *cli.Context) error {
 	}
 	if c.IsSet("copy-split") && s.Options.CopySplit < 1 {
 		return plan.Fail(plan.KindUsage, "give at least 1", "--copy-split %d", c.Int64("copy-split"))
+	}
+	if n := s.Options.Lanes; c.IsSet("lanes") && (n < 1 || n > plan.MostLanes) {
+		return plan.Fail(plan.KindUsage, fmt.Sprintf("give 1 to %d", plan.MostLanes), "--lanes %d", n)
+	}
+	if s.Options.Lanes > 1 && s.Options.AllTables {
+		return plan.Fail(plan.KindUsage, "leave one of them out", "--lanes %d and --all-tables: a publication FOR ALL TABLES is one lane", s.Options.Lanes)
 	}
 	if c.IsSet("jobs") && s.Options.Jobs < 1 {
 		return plan.Fail(plan.KindUsage, "give at least 1", "--jobs %d", s.Options.Jobs)

@@ -141,7 +141,13 @@ func (r *reader) verb(out io.Writer, q request) error {
 // prepare makes the runbook, and opens the terminals as it says.
 func (r *reader) prepare(out io.Writer, q request) error {
 	run := q.Args[len(q.Args)-1]
-	cmd := exec.Command(os.Args[0], "plan", "--format", "markdown", "--run", run)
+	args := []string{"plan", "--format", "markdown", "--copy", "server"} // streams cannot be typed
+	for _, flag := range q.Args[1 : len(q.Args)-2] {
+		if flag != "--json" {
+			args = append(args, flag)
+		}
+	}
+	cmd := exec.Command(os.Args[0], append(args, "--run", run)...)
 	cmd.Env = append(cleanEnvironment(), "PGLEAP_SOURCE="+q.Source, "PGLEAP_TARGET="+q.Target)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

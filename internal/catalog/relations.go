@@ -246,10 +246,10 @@ func (r *reader) views() error {
 }
 
 func (r *reader) sizes() error {
-	rows, err := query[struct{ Relation, Bytes, IndexBytes int64 }](r, "sizes")
+	rows, err := query[struct{ Relation, Bytes, IndexBytes, Changes int64 }](r, "sizes")
 	for _, s := range rows {
 		if rel := r.relation(s.Relation); rel != nil {
-			rel.Bytes, rel.IndexBytes = s.Bytes, s.IndexBytes
+			rel.Bytes, rel.IndexBytes, rel.Changes = s.Bytes, s.IndexBytes, s.Changes
 		}
 	}
 	return err

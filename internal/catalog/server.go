@@ -143,7 +143,7 @@ func (r *reader) leftovers() error {
 			continue // a first copy of somebody's subscription is running
 		}
 		if l.Kind == "taken" {
-			if l.Name == r.run.Object() {
+			if r.run.LaneOf(l.Name) > 0 {
 				r.facts.Leftovers = append(r.facts.Leftovers, plan.Leftover{Kind: "slot", Name: l.Name, Of: l.Remark, Drop: dropStatement("slot", plan.Name{Name: l.Name})})
 			}
 			continue
@@ -173,12 +173,18 @@ func (r *reader) leftovers() error {
 
 const prefix = "pgleap_"
 
-// runOf is the run that an object of ours belongs to: what leads back, and the slot of the proof, have a name of
-// their own behind the run's.
+// lane is a run's name with that of one of its further lanes behind it.
+var lane = regexp.MustCompile(`^(.+)` + strings.TrimSuffix(string(plan.RunID("").Lane(2)), "2") + `[0-9]+$`)
+
+// runOf is the run that an object of ours belongs to: further lanes, what leads back, and the slot of the proof, have a name
+// of their own behind the run's.
 func (r *reader) runOf(name string) string {
 	run, _ := strings.CutPrefix(name, prefix)
-	if run == string(r.run) {
-		return run
+	if r.run.LaneOf(name) > 0 {
+		return string(r.run)
+	}
+	if of := lane.FindStringSubmatch(run); of != nil {
+		return of[1]
 	}
 	for _, of := range []func(plan.RunID) plan.RunID{plan.RunID.Back, plan.RunID.Proof} {
 		if rest, ok := strings.CutSuffix(run, string(of(""))); ok {

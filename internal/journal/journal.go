@@ -82,14 +82,14 @@ func (j *Journal) Load(ctx context.Context) (*Run, error) {
 }
 
 // Definition is what the journal creates on the target: part of the printed plan.
-func Definition(run plan.RunID, sourceSystemID, sourceAddress string) string {
+func Definition(lanes []plan.Lane, sourceSystemID, sourceAddress string) string {
 	return `create schema pgleap;
-comment on schema pgleap is ` + plan.QuoteLiteral(fmt.Sprintf("pgleap run=%s side=target other=%s", run, sourceSystemID)) + `;
+comment on schema pgleap is ` + plan.QuoteLiteral(fmt.Sprintf("pgleap run=%s side=target other=%s", lanes[0].Run, sourceSystemID)) + `;
 create table pgleap.run (run text primary key, format int not null, tool text not null, plan text not null, fingerprint text not null,
   source_system_id text not null, target_system_id text not null, created timestamptz not null default now());
 create table pgleap.event (id bigserial primary key, at timestamptz not null default clock_timestamp(), kind text not null,
   stage text not null default '', step text not null default '', data jsonb);
-` + plan.MarkerDefinition + `;
+` + plan.Marked(lanes).Definition() + `;
 ` + plan.FenceDefinition(sourceAddress)
 }
 

@@ -23,7 +23,7 @@ func TestTrips(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(target.Close)
-	if _, err := target.Exec(t.Context(), Definition("trip", "1", "there")); err != nil {
+	if _, err := target.Exec(t.Context(), Definition([]plan.Lane{plan.Whole("trip", nil)}, "1", "there")); err != nil {
 		t.Fatal(err)
 	}
 	j := On(target, "trip")

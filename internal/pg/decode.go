@@ -3,6 +3,7 @@ package pg
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -19,11 +20,12 @@ type Change struct {
 
 // Decoding says what to read of a slot.
 type Decoding struct {
-	Slot, Publication string
-	From              LSN               // transactions that committed before are none of ours
-	Until             LSN               // reading ends here
-	Bytes             int64             // and after so many, at the end of a transaction; 0 is without a bound
-	Ignore            func(Change) bool // changes that are expected
+	Slot         string
+	Publications []string          // whose tables are looked at
+	From         LSN               // transactions that committed before are none of ours
+	Until        LSN               // reading ends here
+	Bytes        int64             // and after so many, at the end of a transaction; 0 is without a bound
+	Ignore       func(Change) bool // changes that are expected
 }
 
 // Decoded is what was read.
@@ -45,7 +47,7 @@ const decodePoll = 10 * time.Millisecond
 // Afterwards the session is at its end. A slot that somebody else reads is SQLSTATE 55006.
 func (r *SourceReplication) Decode(ctx context.Context, d Decoding) (Decoded, error) {
 	if err := pglogrepl.StartReplication(ctx, r.conn, d.Slot, 0, pglogrepl.StartReplicationOptions{
-		Mode: pglogrepl.LogicalReplication, PluginArgs: []string{"proto_version '1'", "publication_names '\"" + d.Publication + "\"'"},
+		Mode: pglogrepl.LogicalReplication, PluginArgs: []string{"proto_version '1'", "publication_names '\"" + strings.Join(d.Publications, `","`) + "\"'"},
 	}); err != nil {
 		return Decoded{}, normalise(ctx, err)
 	}

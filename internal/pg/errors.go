@@ -85,6 +85,7 @@ const (
 	CodeDeadlock    = "40P01"
 	CodeExists      = "42710"
 	CodeUnique      = "23505"
+	CodeForeignKey  = "23503"
 	CodeInternal    = "XX000" // also: a row of a catalog that two sessions change at the same time
 	CodeDependent   = "2BP01"
 	CodeInvalid     = "22023"

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/jackc/pgx/v5"
+
 	"pgleap/internal/journal"
 	"pgleap/internal/pg"
 	"pgleap/plan"
@@ -85,8 +87,8 @@ func (r *run) refuseDropped(ctx context.Context) error {
 		return err
 	}
 	var dropped bool
-	if err := r.source.QueryRow(ctx, `select to_regnamespace('pgleap') is null and (exists (select from pg_replication_slots where slot_name = $1) or exists (select from pg_publication where pubname = $1))`,
-		r.Run.Object()).Scan(&dropped); err != nil {
+	if err := r.source.QueryRow(ctx, `select to_regnamespace('pgleap') is null and (exists (select from pg_replication_slots where slot_name = any ($1)) or exists (select from pg_publication where pubname = any ($1)))`,
+		objects(r.lanes)).Scan(&dropped); err != nil {
 		return fmt.Errorf("look for schema pgleap on the source: %w", err)
 	}
 	if !dropped {
@@ -197,15 +199,16 @@ func (r *run) undoSource(ctx context.Context, s *pg.Source) error {
 	if o.run != "" && o.run != string(r.Run) {
 		return plan.Fail(plan.KindBlocked, "name it with --run "+o.run, "schema pgleap on the source belongs to run %s, not to run %s", o.run, r.Run)
 	}
-	if r.target != nil {
-		if _, err := r.target.Exec(ctx, pgsync.DropSubscriptionStatement(r.Run)); err != nil {
-			return fmt.Errorf("drop subscription %s: %w", r.Run.Object(), err)
-		}
+	if r.lanes, err = r.lanesFound(ctx); err != nil {
+		return err
+	}
+	if err := r.dropSubscriptions(ctx); err != nil {
+		return err
 	}
 	if err := r.undoBack(ctx); err != nil {
 		return err
 	}
-	stage := pgsync.Publish(r.Run, plan.Facts{}, plan.Facts{}, plan.Selection{}, plan.Options{})
+	stage := pgsync.Publish(r.lanes, plan.Facts{}, plan.Facts{}, plan.Selection{}, plan.Options{})
 	for i, step := range slices.Backward(stage.Steps) {
 		if i == 0 { // schema pgleap: the last to go, it knows what the identities were
 			if err := r.putAllBack(ctx); err != nil {
@@ -214,6 +217,56 @@ func (r *run) undoSource(ctx context.Context, s *pg.Source) error {
 		}
 		if err := r.undo(ctx, stage.ID, step); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// lanesFound are the run's lanes as the servers that are there know them, by their names alone: up to the last that has
+// left something.
+func (r *run) lanesFound(ctx context.Context) ([]plan.Lane, error) {
+	most := 1
+	for _, q := range r.sessions() {
+		rows, err := q.Query(ctx, `select pubname::text from pg_publication where pubname ~ $1
+union select slot_name::text from pg_replication_slots where database = current_database() and slot_name ~ $1
+union select subname::text from pg_subscription where subname ~ $1 and subdbid = (select oid from pg_database where datname = current_database())`, r.Run.LanePattern())
+		if err != nil {
+			return nil, fmt.Errorf("look for the lanes of run %s: %w", r.Run, err)
+		}
+		names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return nil, fmt.Errorf("look for the lanes of run %s: %w", r.Run, err)
+		}
+		for _, name := range names {
+			most = max(most, r.Run.LaneOf(name))
+		}
+	}
+	lanes := make([]plan.Lane, most)
+	for i := range lanes {
+		lanes[i] = plan.Lane{N: i + 1, Run: r.Run.Lane(i + 1)}
+	}
+	return lanes, nil
+}
+
+// sessions are those on the servers that are there.
+func (r *run) sessions() (all []*pg.Session) {
+	if r.source != nil {
+		all = append(all, r.source.Session)
+	}
+	if r.target != nil {
+		all = append(all, r.target.Session)
+	}
+	return all
+}
+
+// dropSubscriptions drops those of the lanes that lead forward, where the target is there.
+func (r *run) dropSubscriptions(ctx context.Context) error {
+	if r.target == nil {
+		return nil
+	}
+	for _, l := range r.lanes {
+		if _, err := r.target.Exec(ctx, pgsync.DropSubscriptionStatement(l.Run)); err != nil {
+			return fmt.Errorf("drop subscription %s: %w", l.Object(), err)
 		}
 	}
 	return nil

@@ -27,37 +27,38 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 	entries = schema.Choose(entries, chosenIndexes(repairs))
 	roles := plan.RoleStatementsFor(source, target, o)
 	early, others := schema.Early(entries, sizes(sel), o.Copy == plan.CopyStream)
+	p := plan.Plan{
+		Format: plan.Format, Tool: tool, Run: run, Source: source, Target: target, Options: o,
+		Findings: plan.Check(source, target, o), Lanes: o.SpreadOf(sel, source, target).Lanes,
+	}
+	lanes := p.LaneList(sel)
 	stages := []plan.Stage{
-		definitions(run, source, roles, entries, repairs, o),
-		withFilenodes(run, source.Version, pgsync.Publish(run, source, target, sel, o)),
-		subscribe(run, target, sel, early, others, repairs, o),
-		withLargeObjects(finish(run, source, target, sel, o, roles, others), o),
+		definitions(lanes, source, roles, entries, repairs, o),
+		withFilenodes(lanes, source.Version, pgsync.Publish(lanes, source, target, sel, o)),
+		subscribe(lanes, target, sel, early, others, repairs, o),
+		withLargeObjects(finish(lanes, source, target, sel, o, roles, others), o),
 	}
 	wayBack := !o.NoWayBack && len(plan.WayBack(source, target, o)) == 0
-	cut := cutover.Stage(run, sel, sequences.SwitchStatement, o, schema.DeferredSteps(entries), cutover.CopySteps(source, target, sel, o))
+	cut := cutover.Stage(lanes, sel, sequences.SwitchStatement, o, schema.DeferredSteps(entries), cutover.CopySteps(source, target, sel, o))
 	var back []plan.Stage
 	if wayBack {
 		last := &stages[len(stages)-1]
 		last.Steps = append(last.Steps, pgsync.BackSteps(run, source, target, sel)...)
 		locked := o
-		locked.Fence = plan.FenceLock // the guard's triggers are not on the target: they would cost production there for weeks
-		back = backStages(run, source, target, sel, cutover.Stage(run, sel, sequences.SwitchStatement, locked, nil, cutover.Copies{}))
-		cut = cutover.WithWayBack(run, plan.Forward, cut, target.Version)
+		locked.Fence = plan.FenceLock                        // the guard's triggers are not on the target: they would cost production there for weeks
+		leads := []plan.Lane{plan.Whole(run, sel.Published)} // back one lane is enough: its markers are the first lane's
+		back = backStages(lanes, source, cutover.Stage(leads, sel, sequences.SwitchStatement, locked, nil, cutover.Copies{}))
+		cut = cutover.WithWayBack([]plan.Lane{plan.Whole(run.Back(), nil)}, plan.Forward, cut, target.Version)
 	}
 	if views := populated(sel.MatViews); o.RefreshMatViews && len(views) > 0 {
 		stages = append(stages, refresh(views))
 	}
-	p := plan.Plan{
-		Format: plan.Format, Tool: tool, Run: run, Source: source, Target: target, Options: o,
-		Findings: plan.Check(source, target, o),
-		Stages: append(stages,
-			switchByHand(run, source.Version, sel, o, cut),
-			withCopied(release(run, sel, wayBack), source, sel, o),
-			pgsync.Teardown(run, wayBack),
-			finalize(run, repairs, wayBack),
-		),
-		Back: back,
-	}
+	p.Stages, p.Back = append(stages,
+		switchByHand(lanes, source.Version, sel, o, cut),
+		withCopied(release(lanes, sel, wayBack), source, sel, o),
+		pgsync.Teardown(lanes, wayBack),
+		finalize(lanes, repairs, wayBack),
+	), back
 	return p.Estimated(sel)
 }
 
@@ -72,13 +73,13 @@ const (
 	stepCompare plan.StepID = "finish.compare"
 )
 
-func definitions(run plan.RunID, source plan.Facts, roles plan.RoleStatements, entries []schema.Entry, repairs []plan.IdentityRepair, o plan.Options) plan.Stage {
+func definitions(lanes []plan.Lane, source plan.Facts, roles plan.RoleStatements, entries []schema.Entry, repairs []plan.IdentityRepair, o plan.Options) plan.Stage {
 	steps := []plan.Step{{
 		ID: stepJournal, Title: "create the journal", On: plan.Target,
 		Why:   "it survives the operator's machine: the same command from anywhere goes on",
 		Probe: "select case when to_regclass('pgleap.marker') is null then 'absent' else 'done' end",
-		Do:    plan.Action{SQL: journal.Definition(run, source.SystemID, source.Address+"/"+source.Database)},
-		Undo:  plan.Action{SQL: "drop schema if exists pgleap cascade"}, ByHand: journalByHand(run, source.SystemID), Notice: noticeNobody,
+		Do:    plan.Action{SQL: journal.Definition(lanes, source.SystemID, source.Address+"/"+source.Database)},
+		Undo:  plan.Action{SQL: "drop schema if exists pgleap cascade"}, ByHand: journalByHand(lanes, source.SystemID), Notice: noticeNobody,
 	}}
 	steps = append(steps, roleSteps(roles)...)
 	steps = append(steps, plan.Step{
@@ -99,13 +100,14 @@ func definitions(run plan.RunID, source plan.Facts, roles plan.RoleStatements, e
 
 // subscribe is the stage of the first copy, in the way that was chosen, and of what is done with a table as soon as its
 // rows are there.
-func subscribe(run plan.RunID, target plan.Facts, sel plan.Selection, early, others []schema.Entry, repairs []plan.IdentityRepair, o plan.Options) plan.Stage {
+func subscribe(lanes []plan.Lane, target plan.Facts, sel plan.Selection, early, others []schema.Entry, repairs []plan.IdentityRepair, o plan.Options) plan.Stage {
 	loaded := slices.Concat(schema.EarlySteps(early, sizes(sel)), analyzeSteps(sel))
-	stage := pgsync.Subscribe(run, target, sel)
+	var stage plan.Stage
 	if o.Copy == plan.CopyStream {
-		stage = pgsync.Streamed(run, target, sel, slices.Concat(loaded, schema.RestSteps(others), pgsync.TargetIdentitySteps(repairs)))
+		loaded = slices.Concat(loaded, schema.RestSteps(others), pgsync.TargetIdentitySteps(repairs))
+		stage = pgsync.Streamed(lanes, target, func(l plan.Lane) []plan.Step { return stepsOf(lanes, l, loaded) })
 	} else {
-		stage.Steps = append(stage.Steps, loaded...)
+		stage = pgsync.Subscribe(lanes, target, func(l plan.Lane) []plan.Step { return stepsOf(lanes, l, loaded) })
 	}
 	if o.CopyWhy != "" {
 		i := slices.IndexFunc(stage.Steps, func(s plan.Step) bool { return s.Do.Call == pgsync.CallStream || s.Do.Call == pgsync.CallCopy })
@@ -149,6 +151,27 @@ func analyze(prefix string, r plan.Relation) plan.Step {
 
 const batchAnalyze = "analyze"
 
+// stepsOf are those of the steps that work on the lane's tables; the first lane has also what is of no lane, such as the keys
+// of partitioned roots.
+func stepsOf(lanes []plan.Lane, lane plan.Lane, steps []plan.Step) (out []plan.Step) {
+	of := map[plan.Name]int{}
+	for _, l := range lanes {
+		for _, r := range l.Tables {
+			of[r.Name] = l.N
+		}
+	}
+	for _, s := range steps {
+		n := 0
+		if s.Table != nil {
+			n = of[*s.Table]
+		}
+		if max(1, n) == lane.N {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
 func sizes(sel plan.Selection) map[plan.Name]int64 {
 	m := map[plan.Name]int64{}
 	for _, r := range sel.Published {
@@ -168,7 +191,8 @@ func chosenIndexes(repairs []plan.IdentityRepair) []plan.Name {
 	return out
 }
 
-func finish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o plan.Options, roles plan.RoleStatements, entries []schema.Entry) plan.Stage {
+func finish(lanes []plan.Lane, source, target plan.Facts, sel plan.Selection, o plan.Options, roles plan.RoleStatements, entries []schema.Entry) plan.Stage {
+	run := lanes[0].Run
 	steps := schema.FinishSteps(entries, sizes(sel), sel.MatViews)
 	parents := parentsOf(sel)
 	withChildren := slices.DeleteFunc(slices.Clone(sel.Published), func(r plan.Relation) bool { return !parents[r.Name] })
@@ -187,8 +211,8 @@ func finish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o pla
 			Do: plan.Action{Call: callCompare}, ByHand: compareByHand(run), Trouble: compareTrouble,
 			Lock: "ACCESS SHARE on every table of either side, for an instant", Notice: noticeReads,
 		},
-		pgsync.Durable(run),
 	)
+	steps = append(steps, pgsync.DurableSteps(lanes)...)
 	steps = append(steps, settingSteps(roles)...)
 	if o.Guarded(sel) {
 		steps = append(steps, cutover.GuardStep(cutover.StepGuard, plan.Source, sel.Fenced()))
@@ -196,8 +220,8 @@ func finish(run plan.RunID, source, target plan.Facts, sel plan.Selection, o pla
 	return plan.Stage{ID: plan.StageFinish, Title: "indexes, constraints, triggers, statistics", Session: schema.SessionSettings(), Steps: steps}
 }
 
-func release(run plan.RunID, sel plan.Selection, wayBack bool) plan.Stage {
-	stage := cutover.Release(run)
+func release(lanes []plan.Lane, sel plan.Selection, wayBack bool) plan.Stage {
+	run, stage := lanes[0].Run, cutover.Release(lanes)
 	if wayBack {
 		stage.Steps = append(stage.Steps, pgsync.FollowStep("release.back", run.Back(), plan.Source))
 	}
@@ -210,9 +234,9 @@ func release(run plan.RunID, sel plan.Selection, wayBack bool) plan.Stage {
 }
 
 // finalize puts the replica identities back before schema pgleap goes, which knows how they were.
-func finalize(run plan.RunID, repairs []plan.IdentityRepair, wayBack bool) plan.Stage {
+func finalize(lanes []plan.Lane, repairs []plan.IdentityRepair, wayBack bool) plan.Stage {
 	stage := cutover.Finalize()
-	stage.Steps = slices.Concat(withoutWitness(run, wayBack), pgsync.LastSteps(run, wayBack), pgsync.PutBackSteps(plan.Source, repairs), pgsync.PutBackSteps(plan.Target, repairs), stage.Steps)
+	stage.Steps = slices.Concat(withoutWitness(lanes[0].Run, wayBack), pgsync.LastSteps(lanes, wayBack), pgsync.PutBackSteps(plan.Source, repairs), pgsync.PutBackSteps(plan.Target, repairs), stage.Steps)
 	return stage
 }
 

@@ -12,11 +12,11 @@ import (
 // What a reader of the runbook types for the steps of this package. Nothing of it needs the journal.
 
 // journalByHand makes the one table of ours that replication itself needs on the target.
-func journalByHand(run plan.RunID, sourceSystemID string) string {
+func journalByHand(lanes []plan.Lane, sourceSystemID string) string {
 	return plan.Script(plan.Typed{In: plan.TerminalNew, About: "the marker's table alone; the journal is only for pgleap", Text: `begin;
 create schema pgleap;
-comment on schema pgleap is ` + plan.QuoteLiteral(fmt.Sprintf("pgleap run=%s side=target other=%s, by hand", run, sourceSystemID)) + `;
-` + plan.MarkerDefinition + `;
+comment on schema pgleap is ` + plan.QuoteLiteral(fmt.Sprintf("pgleap run=%s side=target other=%s, by hand", lanes[0].Run, sourceSystemID)) + `;
+` + plan.Marked(lanes).Definition() + `;
 commit;`})
 }
 
@@ -59,26 +59,27 @@ const compareTrouble = "diff shows lines: each needs an explanation. Harmless is
 	"what was not selected for the move, and triggers that stage switch makes. An object that is missing on one side is not harmless: make it there, before the switch"
 
 // filenodesByHand remembers them in a table that no publication carries.
-func filenodesByHand(run plan.RunID) string {
+func filenodesByHand(lanes []plan.Lane) string {
 	return plan.Script(plan.Typed{In: plan.TerminalOld, About: "in a table of ours", Text: `begin;
 drop table if exists pgleap.filenodes;
 create unlogged table pgleap.filenodes (nspname, relname, file) as
-` + filenodesStatement(run) + `;
+` + filenodesStatement(lanes) + `;
 commit;`})
 }
 
 // switchByHand adds to the switch what other packages know: where the sequences stand, and the files of tables.
-func switchByHand(run plan.RunID, v pgver.Version, sel plan.Selection, o plan.Options, stage plan.Stage) plan.Stage {
+func switchByHand(lanes []plan.Lane, v pgver.Version, sel plan.Selection, o plan.Options, stage plan.Stage) plan.Stage {
+	run := lanes[0].Run
 	for i, s := range stage.Steps {
 		switch {
 		case s.ID == cutover.StepSequences:
 			old, fresh := sequencesByHand(sel, o, run.Object()+"_sequences_2.sql")
-			fresh.Text += "\n" + cutover.ArrivedByHand(run, fmt.Sprintf("current_setting('%s') = '%d'", sequences.SetSetting, len(sel.Sequences)))
+			fresh.Text += "\n" + cutover.ArrivedByHand(lanes, fmt.Sprintf("current_setting('%s') = '%d'", sequences.SetSetting, len(sel.Sequences)))
 			stage.Steps[i].ByHand = plan.Script(old, fresh)
 		case s.ID == cutover.StepUnchanged && !v.Has(pgver.PublishTruncate):
 			stage.Steps[i].ByHand += plan.Script(plan.Typed{In: plan.TerminalOld, About: "was a table truncated? That did not travel", Text: plan.DoBlock(`begin
   if exists (select from pgleap.filenodes f where (f.nspname, f.relname, f.file) not in (
-` + filenodesStatement(run) + `
+` + filenodesStatement(lanes) + `
   )) then
     raise exception 'a table was truncated or rewritten since the slot was made: the new server may hold rows that the old one has not. Type rollback; take everything back and begin anew';
   end if;

@@ -38,10 +38,10 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 	case pgsync.CallStream:
 		defer r.walGuard.copies()()
 		return (&pgsync.Streams{
-			Connect: loader{r}, Run: r.Run, Tables: r.sel.Published, Jobs: cmp.Or(r.Options.CopyJobs, pgsync.StreamJobs), PartBytes: r.Options.CopySplit, SlotTimeout: r.Options.SlotTimeout, Step: s, Emit: r.copying, Point: r.point, Loaded: r.loading.there, Throttle: r.walGuard.throttled(),
+			Connect: loader{r}, Run: r.laneOf(s).Run, Tables: r.laneOf(s).Tables, Jobs: cmp.Or(r.Options.CopyJobs, pgsync.StreamJobs), PartBytes: r.Options.CopySplit, SlotTimeout: r.Options.SlotTimeout, Step: s, Emit: r.copying, Point: r.point, Loaded: r.loading.there, Throttle: r.walGuard.throttled(),
 		}).Do(ctx, r.source)
 	case pgsync.CallUnslot:
-		publisher, lane := r.publisher(s.On)
+		publisher, lane := r.publisher(s)
 		return pgsync.DropSlot(ctx, publisher, lane, statementOf(s))
 	case pgsync.CallFollow:
 		return r.follow(ctx, s)
@@ -57,7 +57,7 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 		return r.unguard(ctx, s)
 	case pgsync.CallCopy:
 		defer r.walGuard.copies()()
-		return pgsync.FollowCopy(ctx, r.source, r.target, r.Run, s, r.sel, r.copying, r.loading.there)
+		return pgsync.FollowCopy(ctx, r.source, r.target, r.lanes, s, r.copying, r.loading.there)
 	case callInitial:
 		initial, err := schema.ReadInitial(ctx, r.target)
 		if err != nil {

@@ -34,15 +34,14 @@ const (
 
 // ends are the two servers of a switch, as it goes: a rollback leaves the target.
 type ends struct {
-	leaves     plan.Side // which of them is left
-	left, over *pg.Session
-	// subscription is its name on the side that takes over.
-	subscription string
-	stage        plan.StageID // of the switch
+	leaves        plan.Side // which of them is left
+	left, over    *pg.Session
+	subscriptions []string     // on the side that takes over
+	stage         plan.StageID // of the switch
 }
 
 func (r *run) ends() ends {
-	return ends{leaves: r.direction.From(), left: r.source.Session, over: r.target.Session, subscription: r.lane().Object(), stage: r.switchStage().ID}
+	return ends{leaves: r.direction.From(), left: r.source.Session, over: r.target.Session, subscriptions: objects(r.carrying()), stage: r.switchStage().ID}
 }
 
 // control decides when a switch begins.

@@ -228,7 +228,7 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 	}
 	defer r.proof.Close()
 	*w = cutover.Switch{
-		Run: r.Run, Direction: r.direction, Subscription: r.lane().Object(), Stage: stage, Budget: r.Options.MaxWriteStall, Jobs: r.Options.Jobs, Connect: loader{r}, Definitions: w.Definitions, Unchanged: r.filenodesUnchanged, Deferred: deferred, Emit: r.emit, Point: r.Point,
+		Run: r.Run, Direction: r.direction, Subscriptions: objects(r.carrying()), Stage: stage, Budget: r.Options.MaxWriteStall, Jobs: r.Options.Jobs, Connect: loader{r}, Definitions: w.Definitions, Unchanged: r.filenodesUnchanged, Deferred: deferred, Emit: r.emit, Point: r.Point,
 		Tables: len(r.sel.Fenced()), Readers: sequences.Readers(len(r.sel.Sequences)), Traffic: moving, Back: back, Rehearse: r.Control.Rehearse,
 		Released: func(ctx context.Context, result cutover.Result) error {
 			return r.recordReleased(ctx, stage, moving, located(result, back))

@@ -19,8 +19,35 @@ func (r *run) turned() *run {
 	return &t
 }
 
-// lane names what carries the rows in the run's direction.
-func (r *run) lane() plan.RunID { return r.direction.Lane(r.Run) }
+// carrying are the lanes that carry the rows in the run's direction. Back there is one.
+func (r *run) carrying() []plan.Lane { return r.lanesIn(r.direction) }
+
+func (r *run) lanesIn(d plan.Direction) []plan.Lane {
+	if d == plan.Backward {
+		return []plan.Lane{plan.Whole(d.Lane(r.Run), r.sel.Published)}
+	}
+	return r.lanes
+}
+
+// laneOf is the one that the step works on.
+func (r *run) laneOf(s plan.Step) plan.Lane { return r.lanes[max(1, s.Lane)-1] }
+
+// named says which lane it is about, where there are several.
+func (r *run) named(l plan.Lane, text string) string {
+	if text == "" || len(r.carrying()) == 1 {
+		return text
+	}
+	return l.String() + ": " + text
+}
+
+// objects are the names of the lanes' publications, slots and subscriptions.
+func objects(lanes []plan.Lane) []string {
+	names := make([]string, len(lanes))
+	for i, l := range lanes {
+		names[i] = l.Object()
+	}
+	return names
+}
 
 func (r *run) switchStage() plan.Stage {
 	id := plan.StageSwitch

@@ -24,7 +24,7 @@ const (
 // withFilenodes puts a step before the slot that remembers the file of every published table, where TRUNCATE
 // does not travel: a table that is truncated gets a new file, and only so can it be told. Before the slot,
 // because a file remembered later could already be the new one of a table whose old rows were sent.
-func withFilenodes(run plan.RunID, v pgver.Version, stage plan.Stage) plan.Stage {
+func withFilenodes(lanes []plan.Lane, v pgver.Version, stage plan.Stage) plan.Stage {
 	if v.Has(pgver.PublishTruncate) {
 		return stage
 	}
@@ -35,16 +35,24 @@ func withFilenodes(run plan.RunID, v pgver.Version, stage plan.Stage) plan.Stage
 	stage.Steps = slices.Insert(stage.Steps, at, plan.Step{
 		ID: stepFilenodes, Title: "remember the file of every published table", On: plan.Source, Recorded: true,
 		Why: "this server does not publish TRUNCATE: the truncated rows would stay on the target. Cutover refuses when a table has another file",
-		Do:  plan.Action{Call: callFilenodes, SQL: filenodesStatement(run)}, ByHand: filenodesByHand(run), Notice: noticeReads,
+		Do:  plan.Action{Call: callFilenodes, SQL: filenodesStatement(lanes)}, ByHand: filenodesByHand(lanes), Notice: noticeReads,
 	})
 	return stage
 }
 
 // Not through pg_publication_tables, whose time grows with the square of the number of tables.
-func filenodesStatement(run plan.RunID) string {
+func filenodesStatement(lanes []plan.Lane) string {
+	in := "= " + plan.QuoteLiteral(lanes[0].Object())
+	if len(lanes) > 1 {
+		names := make([]string, len(lanes))
+		for i, l := range lanes {
+			names[i] = plan.QuoteLiteral(l.Object())
+		}
+		in = "in (" + strings.Join(names, ", ") + ")"
+	}
 	return `select n.nspname, c.relname, coalesce(pg_relation_filenode(c.oid), 0)::int8
 from pg_publication p cross join lateral pg_get_publication_tables(p.pubname) t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
-where p.pubname = ` + plan.QuoteLiteral(run.Object()) + ` and n.nspname <> 'pgleap' order by 1, 2`
+where p.pubname ` + in + ` and n.nspname <> 'pgleap' order by 1, 2`
 }
 
 // filenode is the file that holds a table's rows.
@@ -78,7 +86,7 @@ func (r *run) rememberFilenodes(ctx context.Context, s plan.Step) error {
 // filenodesUnchanged refuses when a published table has another file than before the slot: it was truncated, or
 // rewritten, which cannot be told apart. q is a session on the source. Where TRUNCATE is published it asks nothing.
 func (r *run) filenodesUnchanged(ctx context.Context, q pg.Querier) error {
-	remembered, statement := stepBackFiles, filenodesStatement(r.lane())
+	remembered, statement := stepBackFiles, filenodesStatement(r.carrying())
 	if r.direction == plan.Forward {
 		stage, _ := r.plan.Stage(plan.StagePublish)
 		step, _ := stage.Step(stepFilenodes)

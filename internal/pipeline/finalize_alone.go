@@ -41,14 +41,19 @@ func FinalizeTarget(ctx context.Context, c Config, lost Lost) error {
 	if _, err := r.load(ctx); err != nil {
 		return err
 	}
+	if r.lanes == nil {
+		if r.lanes, err = r.lanesFound(ctx); err != nil {
+			return err
+		}
+	}
 	closed, err := r.mayFinalizeTarget(ctx, lost)
 	if err != nil {
 		return err
 	}
 	if closed {
 		// Nothing may be applied any more when the sequences are looked at.
-		if _, err := r.target.Exec(ctx, pgsync.DropSubscriptionStatement(r.Run)); err != nil {
-			return fmt.Errorf("drop subscription %s: %w", r.Run.Object(), err)
+		if err := r.dropSubscriptions(ctx); err != nil {
+			return err
 		}
 		if err := r.moveSequences(ctx, r.target.Session); err != nil {
 			return err
@@ -243,14 +248,8 @@ func (r *run) undoBack(ctx context.Context) error {
 
 // dropProofs drops the slots of the fence's proof on the servers that are there.
 func (r *run) dropProofs(ctx context.Context) error {
-	var on []*pg.Source
-	if r.source != nil {
-		on = append(on, r.source)
-	}
-	if r.target != nil {
-		on = append(on, &pg.Source{Session: r.target.Session})
-	}
-	for _, s := range on {
+	for _, session := range r.sessions() {
+		s := &pg.Source{Session: session}
 		if err := pgsync.DropSlot(ctx, s, r.Run.Proof(), pgsync.DropSlotStatement(r.Run.Proof())); err != nil {
 			return err
 		}

@@ -20,8 +20,10 @@ const gateWait = 2 * time.Minute
 
 // gate refuses a switch that cannot succeed, or would lose something, before anybody has to wait for it.
 func (r *run) gate(ctx context.Context) error {
-	if _, err := pgsync.ReadLag(ctx, r.source, r.Run); err != nil { // without its slot nothing else is worth judging
-		return err
+	for _, l := range r.lanes { // without its slot nothing else is worth judging
+		if _, err := pgsync.ReadLag(ctx, r.source, l.Run); err != nil {
+			return err
+		}
 	}
 	if err := r.checkAgain(ctx); err != nil {
 		return err
@@ -86,21 +88,31 @@ func (r *run) fixLater() string {
 
 // notReady says what stands in the way of a switch right now.
 func (r *run) notReady(ctx context.Context) (o obstacle, err error) {
-	w, err := pgsync.ReadWorker(ctx, r.target, r.lane())
+	for _, l := range r.carrying() {
+		if o, err = r.laneNotReady(ctx, l); err != nil || o.reason != "" {
+			o.reason = r.named(l, o.reason)
+			return o, err
+		}
+	}
+	return r.markerArrives(ctx)
+}
+
+func (r *run) laneNotReady(ctx context.Context, l plan.Lane) (o obstacle, err error) {
+	w, err := pgsync.ReadWorker(ctx, r.target, l.Run)
 	if err != nil {
 		return o, err
 	}
 	if !w.Exists || !w.Enabled || w.PID == nil {
 		return obstacle{check: "apply-alive", reason: w.Trouble(), fix: r.fixLater()}, nil
 	}
-	states, err := pgsync.Tables(ctx, r.target, r.lane())
+	states, err := pgsync.Tables(ctx, r.target, l.Run)
 	if err != nil {
 		return o, err
 	}
-	if ready, _ := pgsync.Progress(states, nil); ready != len(r.sel.Published)+1 {
-		return obstacle{check: "all-ready", reason: fmt.Sprintf("%d of %d tables are ready", ready, len(r.sel.Published)+1), fix: r.fixLater()}, nil
+	if ready, _ := pgsync.Progress(states, nil); ready != l.Relations() {
+		return obstacle{check: "all-ready", reason: fmt.Sprintf("%d of %d tables are ready", ready, l.Relations()), fix: r.fixLater()}, nil
 	}
-	blockers, err := cutover.ApplyBlockers(ctx, r.target, r.lane().Object())
+	blockers, err := cutover.ApplyBlockers(ctx, r.target, l.Object())
 	if err != nil {
 		return o, err
 	}
@@ -111,7 +123,7 @@ func (r *run) notReady(ctx context.Context) (o obstacle, err error) {
 			fix:    fmt.Sprintf(r.direction.Words("let that transaction end, or end it on the target with: select pg_terminate_backend(%d); then run pgleap cutover again"), blockers[0].PID),
 		}, nil
 	}
-	lag, err := pgsync.ReadLag(ctx, r.source, r.lane())
+	lag, err := pgsync.ReadLag(ctx, r.source, l.Run)
 	if err != nil {
 		return o, err
 	}
@@ -121,7 +133,7 @@ func (r *run) notReady(ctx context.Context) (o obstacle, err error) {
 	if lag.Bytes > cutover.MostLag {
 		return obstacle{check: "lag", reason: fmt.Sprintf(r.direction.Words("the target is %s behind, more than %s: the drain would take too long"), plan.HumanBytes(lag.Bytes), plan.HumanBytes(cutover.MostLag)), fix: r.fixLater()}, nil
 	}
-	return r.markerArrives(ctx)
+	return obstacle{}, nil
 }
 
 // stillFit refuses when something has come up on the source since the run was begun that replication does not
@@ -141,8 +153,17 @@ func (r *run) stillFit(ctx context.Context) error {
 
 // stillPublished: a table that was dropped and made again has the same definition, and is in no publication.
 func (r *run) stillPublished(ctx context.Context) error {
+	for _, l := range r.carrying() {
+		if err := r.laneStillPublished(ctx, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) laneStillPublished(ctx context.Context, l plan.Lane) error {
 	rows, err := r.source.Query(ctx, `select n.nspname, c.relname from pg_publication p cross join lateral pg_get_publication_tables(p.pubname) t
-join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace where p.pubname = $1`, r.lane().Object())
+join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace where p.pubname = $1`, l.Object())
 	if err != nil {
 		return fmt.Errorf("read the publication: %w", err)
 	}
@@ -155,7 +176,7 @@ join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
 		return fmt.Errorf("read the publication: %w", err)
 	}
 	var missing []string
-	for _, t := range r.sel.Published {
+	for _, t := range l.Tables {
 		if !published[t.Name] {
 			missing = append(missing, plan.OneLine(t.Name.String()))
 		}
@@ -165,7 +186,7 @@ join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
 	}
 	return plan.Fail(plan.KindDrift, r.anew(),
 		r.direction.Words("publication %s lacks %s of the source, whose rows did not reach the target (somebody took them out, or dropped them and made them again): %s"),
-		r.lane().Object(), plan.Plural(len(missing), "table"), someOf(missing))
+		l.Object(), plan.Plural(len(missing), "table"), someOf(missing))
 }
 
 // anew is what remains to be done when rows are missing on the side that should take over.

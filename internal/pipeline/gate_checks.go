@@ -6,9 +6,9 @@ import (
 	"slices"
 	"time"
 
-	"pgleap/cutover"
 	"pgleap/internal/catalog"
 	"pgleap/internal/journal"
+	"pgleap/internal/pg"
 	"pgleap/plan"
 	pgsync "pgleap/sync"
 )
@@ -80,38 +80,53 @@ func (r *run) checkAgain(ctx context.Context) error {
 // markerWait is how long a marker may be under way before the switch; the drain has the budget alone.
 const markerWait = 2 * time.Second
 
-// markerArrives sends a marker through the subscription while nobody waits yet: what does not drain now would not
+// markerArrives sends a marker through each subscription while nobody waits yet: what does not drain now would not
 // drain with the writers stopped either.
 func (r *run) markerArrives(ctx context.Context) (o obstacle, err error) {
-	drain := r.switchStep(cutover.StepDrain)
-	id := time.Now().UnixNano()
-	if _, err := r.source.Exec(ctx, `insert into pgleap.marker (id, run) values ($1, $2)`, id, string(r.Run)); err != nil {
-		return o, fmt.Errorf("write a marker: %w", err)
-	}
 	began := time.Now()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for limit := min(markerWait, r.Options.MaxWriteStall); time.Since(began) < limit; {
-		var arrived bool
-		if err := r.target.QueryRow(ctx, drain.Do.SQL, id).Scan(&arrived); err != nil {
-			return o, fmt.Errorf("look for the marker: %w", err)
-		}
-		if arrived {
-			return o, nil
-		}
-		select {
-		case <-ctx.Done():
-			return o, ctx.Err()
-		case <-tick.C:
-		}
+	late, err := r.lanesMeet(ctx, r.source, r.target, min(markerWait, r.Options.MaxWriteStall))
+	if err != nil || late == nil {
+		return o, err
 	}
-	lag, err := pgsync.ReadLag(ctx, r.source, r.lane())
+	lag, err := pgsync.ReadLag(ctx, r.source, late.Run)
 	if err != nil {
 		return o, err
 	}
 	return obstacle{
 		check:  "lag",
-		reason: fmt.Sprintf(r.direction.Words("a marker needs more than %s to reach the target, which is %s behind: the drain would take as long, with the writers stopped"), plan.HumanDuration(time.Since(began)), plan.HumanBytes(lag.Bytes)),
+		reason: r.named(*late, fmt.Sprintf(r.direction.Words("a marker needs more than %s to reach the target, which is %s behind: the drain would take as long, with the writers stopped"), plan.HumanDuration(time.Since(began)), plan.HumanBytes(lag.Bytes))),
 		fix:    r.fixLater(),
 	}, nil
+}
+
+// lanesMeet writes a marker into every lane at once and waits until each has arrived: then all lanes have brought what was
+// committed before. It returns the first lane that was too late, nil for none.
+func (r *run) lanesMeet(ctx context.Context, source *pg.Source, target *pg.Target, limit time.Duration) (late *plan.Lane, err error) {
+	lanes := plan.Marked(r.carrying())
+	id := time.Now().UnixNano()
+	if _, err := source.Exec(ctx, lanes.Write("$1", "$2", ""), id, string(r.Run)); err != nil {
+		return nil, fmt.Errorf("write a marker: %w", err)
+	}
+	began := time.Now()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for len(lanes) > 0 {
+		var arrived bool
+		if err := target.QueryRow(ctx, "select "+lanes[:1].Arrived("$1"), id).Scan(&arrived); err != nil {
+			return nil, fmt.Errorf("look for the marker: %w", err)
+		}
+		if arrived {
+			lanes = lanes[1:]
+			continue
+		}
+		if time.Since(began) >= limit {
+			return &lanes[0], nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return nil, nil
 }

@@ -108,6 +108,7 @@ type run struct {
 	locks   []*journal.Lock
 	plan    plan.Plan
 	sel     plan.Selection
+	lanes   []plan.Lane // that lead forward
 
 	loading   *loading       // what is done beside a copy that goes on; nil where none does
 	direction plan.Direction // of the switch; backward in what turned returns
@@ -261,6 +262,7 @@ func (r *run) load(ctx context.Context) (bool, error) {
 	r.plan = known.Plan
 	r.Options = known.Plan.Options
 	r.sel, err = plan.Select(r.plan.Source, r.plan.Options)
+	r.lanes = r.plan.LaneList(r.sel)
 	return true, err
 }
 

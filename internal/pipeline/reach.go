@@ -34,6 +34,13 @@ func (c Config) conninfoFor(side plan.Side) (mark string, conninfo pg.Secret) {
 	return pgsync.Conninfo, c.conninfo(c.reachedAt())
 }
 
+// laneConfig is the configuration whose run is the step's lane: its walsender bears the lane's name.
+func (r *run) laneConfig(s plan.Step) Config {
+	c := r.Config
+	c.Run = r.laneOf(s).Run
+	return c
+}
+
 // execSecret sends a statement with the conninfo in the place of its placeholder, on a session that knows it, in an
 // open transaction. A superuser's goes out of the log's sight. Others cannot switch the log off: theirs is put
 // together on the server, and an error is raised anew, because the log would quote the statement with it.

@@ -147,9 +147,9 @@ const tellTimeout = 10 * time.Second
 // readApplied asks the side that takes over how far it is. What it may not tell is left out.
 func readApplied(ctx context.Context, e ends) *Applied {
 	a := &Applied{}
-	_ = e.over.QueryRow(ctx, `select coalesce(max(latest_end_lsn)::text, '') from pg_stat_subscription where subname = $1 and relid is null`, e.subscription).Scan(&a.LatestEndLSN)
-	_ = e.over.QueryRow(ctx, `select coalesce(max(pg_replication_origin_progress('pg_' || s.oid, true))::text, '') from pg_subscription s join pg_replication_origin o on o.roname = 'pg_' || s.oid
-		where s.subname = $1 and s.subdbid = (select oid from pg_database where datname = current_database())`, e.subscription).Scan(&a.OriginLSN)
+	_ = e.over.QueryRow(ctx, `select coalesce(min(latest_end_lsn)::text, '') from pg_stat_subscription where subname = any ($1) and relid is null`, e.subscriptions).Scan(&a.LatestEndLSN)
+	_ = e.over.QueryRow(ctx, `select coalesce(min(pg_replication_origin_progress('pg_' || s.oid, true))::text, '') from pg_subscription s join pg_replication_origin o on o.roname = 'pg_' || s.oid
+		where s.subname = any ($1) and s.subdbid = (select oid from pg_database where datname = current_database())`, e.subscriptions).Scan(&a.OriginLSN)
 	return a
 }
 

@@ -164,7 +164,7 @@ func (r *run) switchBack(ctx context.Context, stage plan.Stage) error {
 // wait for it. r is the run as it goes forward.
 func (r *run) gateBack(ctx context.Context) error {
 	t := r.turned()
-	if _, err := pgsync.ReadLag(ctx, t.source, t.lane()); err != nil {
+	if _, err := pgsync.ReadLag(ctx, t.source, r.Run.Back()); err != nil {
 		return err
 	}
 	if err := r.comparedSoon(ctx, plan.Backward, func() error {
@@ -190,12 +190,14 @@ func (r *run) fitsBack(ctx context.Context) error {
 	if err := t.filenodesUnchanged(ctx, t.source); err != nil {
 		return err
 	}
-	w, err := pgsync.ReadWorker(ctx, r.target, r.Run)
-	if err != nil {
-		return err
-	}
-	if !w.Exists {
-		return plan.Fail(plan.KindNotReady, "the target stays the truth: finish with pgleap finalize", "subscription %s was dropped from the target: it could not follow the source after a rollback", r.Run.Object())
+	for _, l := range r.lanes {
+		w, err := pgsync.ReadWorker(ctx, r.target, l.Run)
+		if err != nil {
+			return err
+		}
+		if !w.Exists {
+			return plan.Fail(plan.KindNotReady, "the target stays the truth: finish with pgleap finalize", "subscription %s was dropped from the target: it could not follow the source after a rollback", l.Object())
+		}
 	}
 	return r.recheckBack(ctx)
 }

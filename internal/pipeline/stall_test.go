@@ -144,7 +144,7 @@ func (r *stalled) round(b *testing.B) (float64, cutover.Result) {
 		b.Fatal(err)
 	}
 	w := &cutover.Switch{
-		Run: r.Run, Subscription: r.Run.Object(), Stage: stage, Budget: r.Options.MaxWriteStall, Jobs: 1, Tables: len(r.sel.Fenced()), Connect: r.run, Definitions: definitions,
+		Run: r.Run, Subscriptions: []string{r.Run.Object()}, Stage: stage, Budget: r.Options.MaxWriteStall, Jobs: 1, Tables: len(r.sel.Fenced()), Connect: r.run, Definitions: definitions,
 		Unchanged: r.filenodesUnchanged, Emit: func(plan.Event) {}, Traffic: nobody{}, Back: noBack{}, Prove: r.prove,
 		Await: func(context.Context) error { return nil }, Quiet: func(context.Context) error { return nil },
 		Readers: sequences.Readers(len(r.sel.Sequences)),

@@ -85,6 +85,7 @@ type Status struct {
 	Growth float64             `json:"retained_bytes_per_second"` // of the WAL that our slot keeps
 	Kept   *WALKept            `json:"retained_wal,omitempty"`    // of the slot of ours that is nearest to a limit
 	Worker *pgsync.Worker      `json:"apply_worker,omitempty"`
+	Lanes  []LaneStatus        `json:"lanes,omitempty"` // each by itself; what is said of the run is the worst of them
 	Fenced bool                `json:"source_fenced"`
 
 	TargetFenced bool           `json:"target_fenced"`        // a rollback has closed the target's gate
@@ -298,34 +299,25 @@ func (r *run) replication(ctx context.Context, st *Status, th Thresholds) error 
 	if err != nil {
 		return err
 	}
-	before, err := pgsync.ReadLag(ctx, r.source, r.Run)
-	if errors.Is(err, pgsync.ErrNoSlot) {
-		if made, err := r.slotMade(ctx); err != nil || !made {
-			return err
-		}
-		st.Problems = append(st.Problems, Problem{Level: Critical, Text: "the replication slot " + r.Run.Object() + " is gone from the source: what was written since cannot come any more", Mend: "pgleap abort, then pgleap sync"})
-		return nil
-	}
-	if err != nil {
+	lanes, err := r.readLanes(ctx, st)
+	if err != nil || len(lanes) == 0 {
 		return err
 	}
-	if st.Tables, err = pgsync.Tables(ctx, r.target, r.Run); err != nil {
-		return err
+	st.Lanes = lanes
+	for _, rel := range r.sel.Published {
+		st.Total += rel.Bytes
 	}
-	r.countTables(st)
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(trendOver):
 	}
-	lag, err := pgsync.ReadLag(ctx, r.source, r.Run)
-	if err != nil {
-		return err
+	for i := range lanes {
+		if err := r.laneLag(ctx, st, &lanes[i], th); err != nil {
+			return err
+		}
 	}
-	st.Lag = &lag
-	st.Growth = float64(lag.Retained-before.Retained) / lag.At.Sub(before.At).Seconds()
-	st.Problems = append(st.Problems, lagProblems(lag, st.Growth, th)...)
-	st.Problems = append(st.Problems, keepsUp(before, lag)...)
+	st.sumUp()
 	if err := r.keptNow(ctx, st, kept); err != nil {
 		return err
 	}
@@ -334,36 +326,52 @@ func (r *run) replication(ctx context.Context, st *Status, th Thresholds) error 
 		return err
 	}
 	st.Problems = append(st.Problems, changed...)
-	if !done(*st, plan.StageSubscribe) && len(st.Tables) == 0 {
-		return nil
+	for i := range lanes {
+		if !done(*st, plan.StageSubscribe) && lanes[i].tables == 0 {
+			continue
+		}
+		if err := r.laneWorker(ctx, st, &lanes[i]); err != nil {
+			return err
+		}
 	}
-	w, err := pgsync.ReadWorker(ctx, r.target, r.Run)
+	return nil
+}
+
+// laneLag looks once more at the lane's slot, and judges it.
+func (r *run) laneLag(ctx context.Context, st *Status, s *LaneStatus, th Thresholds) error {
+	lag, err := pgsync.ReadLag(ctx, r.source, s.lane.Run)
 	if err != nil {
 		return err
 	}
-	st.Worker = &w
-	if text := w.Trouble(); text != "" {
-		p, err := r.diagnose(ctx, w, text, st)
-		if err != nil {
-			return err
-		}
-		p.Check = "apply-alive"
+	s.Lag, s.Growth = &lag, float64(lag.Retained-s.before.Retained)/lag.At.Sub(s.before.At).Seconds()
+	for _, p := range slices.Concat(lagProblems(lag, s.Growth, th), keepsUp(s.before, lag, r.offerLanes)) {
+		p.Text = r.named(s.lane, p.Text)
 		st.Problems = append(st.Problems, p)
 	}
 	return nil
 }
 
-func (r *run) countTables(st *Status) {
-	sizes := map[plan.Name]int64{}
-	for _, rel := range r.sel.Published {
-		sizes[rel.Name] = rel.Bytes
-		st.Total += rel.Bytes
+// laneWorker looks at the lane's apply worker. The run's is the first that has a trouble.
+func (r *run) laneWorker(ctx context.Context, st *Status, s *LaneStatus) error {
+	w, err := pgsync.ReadWorker(ctx, r.target, s.lane.Run)
+	if err != nil {
+		return err
 	}
-	st.States = map[string]int{}
-	for _, t := range st.Tables {
-		st.States[t.State]++
+	s.Worker = &w
+	text := w.Trouble()
+	if st.Worker == nil || text != "" && st.Worker.Trouble() == "" {
+		st.Worker = &w
 	}
-	_, st.Bytes = pgsync.Progress(st.Tables, sizes)
+	if text == "" {
+		return nil
+	}
+	p, err := r.diagnose(ctx, s.lane, w, text, st)
+	if err != nil {
+		return err
+	}
+	p.Check, p.Text = "apply-alive", r.named(s.lane, p.Text)
+	st.Problems = append(st.Problems, p)
+	return nil
 }
 
 // lagProblems judges the lag and the WAL that the slot keeps.
@@ -408,7 +416,7 @@ func (r *run) changed(ctx context.Context) ([]Problem, error) {
 }
 
 // keepsUp compares what the source wrote between two looks with what the target confirmed.
-func keepsUp(before, now pgsync.Lag) []Problem {
+func keepsUp(before, now pgsync.Lag, offer func() string) []Problem {
 	if before.Flushed == nil || now.Flushed == nil || now.Bytes < cutover.MostLag {
 		return nil
 	}
@@ -420,13 +428,13 @@ func keepsUp(before, now pgsync.Lag) []Problem {
 	return []Problem{{
 		Level: Warn, Check: "apply-keeps-up",
 		Text: fmt.Sprintf("the source writes %s/s and the target applies %s/s: the lag grows", plan.HumanBytes(int64(written)), plan.HumanBytes(int64(applied))),
-		Mend: "look again in a minute; if it stays so, see what slows apply on the target: its disk, locks, tables with replica identity full",
+		Mend: "look again in a minute; if it stays so, see what slows apply on the target: its disk, locks, tables with replica identity full" + offer(),
 	}}
 }
 
 // diagnose looks for the cause of a worker that does not run, or fails again and again, in the catalogs:
 // PostgreSQL writes it only into its log.
-func (r *run) diagnose(ctx context.Context, w pgsync.Worker, text string, st *Status) (Problem, error) {
+func (r *run) diagnose(ctx context.Context, l plan.Lane, w pgsync.Worker, text string, st *Status) (Problem, error) {
 	if !w.Exists {
 		return Problem{Level: Critical, Text: text, Mend: "pgleap abort, then pgleap sync"}, nil
 	}
@@ -445,7 +453,7 @@ func (r *run) diagnose(ctx context.Context, w pgsync.Worker, text string, st *St
 	}
 	if r.target.Version().Has(pgver.ConflictCounters) {
 		var exists int64
-		if err := r.target.QueryRow(ctx, `select confl_insert_exists + confl_multiple_unique_conflicts from pg_stat_subscription_stats where subid = (select oid from pg_subscription where subname = $1 and subdbid = (select oid from pg_database where datname = current_database()))`, r.Run.Object()).Scan(&exists); err == nil && exists > 0 {
+		if err := r.target.QueryRow(ctx, `select confl_insert_exists + confl_multiple_unique_conflicts from pg_stat_subscription_stats where subid = (select oid from pg_subscription where subname = $1 and subdbid = (select oid from pg_database where datname = current_database()))`, l.Object()).Scan(&exists); err == nil && exists > 0 {
 			return Problem{Level: Critical, Text: fmt.Sprintf("%s. %d rows came that are on the target already: somebody else writes to it", text, exists), Mend: "find the writer, remove the rows it made (the target's log names key and table); the apply goes on by itself"}, nil
 		}
 	}

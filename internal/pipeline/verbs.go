@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"pgleap/internal/journal"
@@ -68,23 +69,29 @@ func (r *run) stillFollows(ctx context.Context) error {
 	if err != nil || !done[plan.StagePublish] || done[plan.StageSwitch] {
 		return err
 	}
-	if made, err := r.slotMade(ctx); err != nil || !made {
-		return err
+	for _, l := range r.lanes {
+		if made, err := r.slotMade(ctx, l); err != nil {
+			return err
+		} else if !made {
+			continue
+		}
+		if _, err = pgsync.ReadLag(ctx, r.source, l.Run); errors.Is(err, pgsync.ErrNoSlot) {
+			return slotGone(err)
+		} else if err != nil {
+			return err
+		}
 	}
-	if _, err = pgsync.ReadLag(ctx, r.source, r.Run); errors.Is(err, pgsync.ErrNoSlot) {
-		return slotGone(err)
-	}
-	return err
+	return nil
 }
 
-// slotMade tells whether the slot has to be there once the publication is: a copy in streams makes it, anew with every
-// attempt.
-func (r *run) slotMade(ctx context.Context) (bool, error) {
+// slotMade tells whether the lane's slot has to be there once the publication is: a copy in streams makes it, anew with
+// every attempt.
+func (r *run) slotMade(ctx context.Context, l plan.Lane) (bool, error) {
 	if r.Options.Copy != plan.CopyStream {
 		return true, nil
 	}
 	steps, err := r.journal.Steps(ctx)
-	return steps[pgsync.StepStream], err
+	return steps[l.Steps(plan.Step{ID: pgsync.StepStream})[0].ID], err
 }
 
 // slotGone is what an ErrNoSlot means for the run.
@@ -103,6 +110,7 @@ func (r *run) tellIgnored(given plan.Options) {
 		{"--schemas", given.Schemas, has.Schemas, len(given.Schemas) > 0},
 		{"--tables", given.Tables, has.Tables, len(given.Tables) > 0},
 		{"--exclude-tables", given.ExcludeTables, has.ExcludeTables, len(given.ExcludeTables) > 0},
+		{"--lanes", given.Lanes, has.Lanes, given.Lanes > 0},
 		{"--all-tables", given.AllTables, has.AllTables, given.AllTables},
 		{"--set-replica-identity", given.SetReplicaIdentity, has.SetReplicaIdentity, given.SetReplicaIdentity},
 		{"--copy", given.Copy, has.Copy, given.Copy != ""},
@@ -127,7 +135,8 @@ func (r *run) begin(ctx context.Context, saved *plan.Plan) error {
 	if saved != nil {
 		given := limitsOf(r.Options)
 		r.Options = saved.Options
-		r.Options.Copy = cmp.Or(r.Options.Copy, plan.CopyServer) // of before there was a choice
+		r.Options.Copy = cmp.Or(r.Options.Copy, plan.CopyServer)       // of before there was a choice
+		r.Options.Spread = slices.Concat([][]plan.Name{}, saved.Lanes) // sizes have moved since
 		given.over(&r.Options)
 	}
 	p, err := Make(ctx, r.Config)
@@ -145,7 +154,7 @@ func (r *run) begin(ctx context.Context, saved *plan.Plan) error {
 	if r.sel, err = plan.Select(p.Source, p.Options); err != nil {
 		return err
 	}
-	r.plan, r.Options = p, p.Options
+	r.plan, r.Options, r.lanes = p, p.Options, p.LaneList(r.sel)
 	if err := r.mayHold(ctx); err != nil {
 		return err
 	}

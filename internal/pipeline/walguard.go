@@ -32,6 +32,7 @@ type walGuard struct {
 	Config
 	throttle *pgsync.Throttle
 	sizes    map[plan.Name]int64
+	lanes    []plan.Lane
 	cancel   context.CancelCauseFunc
 	spawn    func(func(ctx context.Context))
 	copying  atomic.Int32 // first copies that are under way
@@ -67,7 +68,7 @@ func (r *run) upGuarded(ctx context.Context, until plan.StageID) error {
 	watch, stop := context.WithCancel(walk)
 	defer stop()
 	var running sync.WaitGroup
-	g := &walGuard{Config: r.Config, throttle: pgsync.NewThrottle(r.Options.MaxCopyRate), sizes: map[plan.Name]int64{}, cancel: cancel, trends: map[string]*trend{}}
+	g := &walGuard{Config: r.Config, throttle: pgsync.NewThrottle(r.Options.MaxCopyRate), sizes: map[plan.Name]int64{}, lanes: r.lanes, cancel: cancel, trends: map[string]*trend{}}
 	g.spawn = func(f func(context.Context)) { running.Go(func() { f(watch) }) }
 	for _, rel := range r.sel.Published {
 		g.sizes[rel.Name] = rel.Bytes

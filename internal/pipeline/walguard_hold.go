@@ -52,7 +52,7 @@ func (g *walGuard) hold(ctx context.Context) error {
 	}
 	g.holding = true
 	g.mu.Unlock()
-	h := &pgsync.Hold{Open: g.OpenTarget, Run: g.Run, Jobs: g.Options.CopyJobs, Rate: max(g.Options.MaxCopyRate, 0), Sizes: g.sizes, Why: g.why, Tell: g.tellNext}
+	h := &pgsync.Hold{Open: g.OpenTarget, Lanes: g.lanes, Jobs: g.Options.CopyJobs, Rate: max(g.Options.MaxCopyRate, 0), Sizes: g.sizes, Why: g.why, Tell: g.tellNext}
 	err := h.Begin(ctx)
 	if err != nil {
 		h.Close()

@@ -284,7 +284,7 @@ func (r *run) do(ctx context.Context, stage plan.Stage, s plan.Step) error {
 // against its neighbours it can deadlock: then it was rolled back whole, and is tried again.
 func (r *run) doRecorded(ctx context.Context, t *pg.Target, stage plan.Stage, s plan.Step) error {
 	if s.Do.Call == "" && holdsSecret(s.Do.SQL) {
-		_, conninfo := r.conninfoFor(plan.Target)
+		_, conninfo := r.laneConfig(s).conninfoFor(plan.Target)
 		knowing, err := r.openKnowing(ctx, plan.Target, r.Target, conninfo)
 		if err != nil {
 			return err
@@ -292,6 +292,7 @@ func (r *run) doRecorded(ctx context.Context, t *pg.Target, stage plan.Stage, s 
 		defer knowing.Close()
 		t = &pg.Target{Session: knowing}
 	}
+	began, refused := time.Now(), ""
 	for attempt := 1; ; attempt++ {
 		err := t.InTransaction(ctx, func() error {
 			if err := r.statements(ctx, t, stage, s); err != nil {
@@ -299,6 +300,13 @@ func (r *run) doRecorded(ctx context.Context, t *pg.Target, stage plan.Stage, s 
 			}
 			return journal.RecordOn(ctx, t, journal.StepDone, stage.ID, s.ID, nil)
 		})
+		if text := r.raced(s, err); text != "" && text != refused && time.Since(began) < racePatience {
+			refused = text
+			if err := r.meet(ctx, stage.ID, s, err); err != nil {
+				return err
+			}
+			continue
+		}
 		if err == nil || attempt == maxAttempts || !collided(s, err) {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"pgleap/cutover"
@@ -15,31 +16,32 @@ import (
 )
 
 // backStages are the stages of pgleap rollback. forward is the switch of the cutover.
-func backStages(run plan.RunID, source, target plan.Facts, sel plan.Selection, forward plan.Stage) []plan.Stage {
+func backStages(lanes []plan.Lane, source plan.Facts, forward plan.Stage) []plan.Stage {
+	run := lanes[0].Run
 	return []plan.Stage{
-		cutover.BackStage(run, forward, source.Version),
+		cutover.BackStage(lanes, forward, source.Version),
 		{
 			ID: plan.StageBackRelease, Title: "the source takes the writes again, and the target follows it", Irreversible: true,
-			Steps: []plan.Step{
+			Steps: slices.Concat([]plan.Step{
 				pgsync.DisableStep("back-release.disable", run.Back(), plan.Source),
-				pgsync.FollowStep("back-release.follow", run, plan.Target),
+			}, pgsync.FollowSteps("back-release.follow", lanes, plan.Target), []plan.Step{
 				pgsync.DropSlotStep("back-release.slot", run.Back(), plan.Target),
 				{
 					ID: "back-release.sequences", Title: "look whether a sequence was called on the new server after the switch", On: plan.Target,
 					Why:      "the fence refuses writes, not nextval",
 					Recorded: true, Do: plan.Action{Call: callLateBack}, ByHand: plan.NothingByHand("By hand there is no rollback"), Notice: noticeReads,
 				},
-			},
+			}),
 		},
 	}
 }
 
-// publisher is the session that the lane's slot is on, where the step is on that side.
-func (r *run) publisher(on plan.Side) (*pg.Source, plan.RunID) {
-	if on == plan.Target {
+// publisher is the session that the slot of the step's lane is on.
+func (r *run) publisher(s plan.Step) (*pg.Source, plan.RunID) {
+	if s.On == plan.Target {
 		return &pg.Source{Session: r.target.Session}, r.Run.Back()
 	}
-	return r.source, r.Run
+	return r.source, r.laneOf(s).Run
 }
 
 // endedPatience is how long a worker may need to notice that its subscription was disabled.
@@ -48,10 +50,10 @@ const endedPatience = time.Minute
 // follow enables the subscription on the step's side, when nobody applies the other direction any more: each would send
 // the other's rows round again. A way back that was lost meanwhile stops no cutover.
 func (r *run) follow(ctx context.Context, s plan.Step) error {
-	lane, ended := r.Run, r.Run.Back()
+	lane, ended := r.laneOf(s).Run, r.lanesIn(plan.Backward)
 	subscriber, publisher := r.target.Session, r.source.Session
 	if s.On == plan.Source {
-		lane, ended = ended, lane
+		lane, ended = ended[0].Run, r.lanes
 		subscriber, publisher = publisher, subscriber
 	}
 	var slot, subscription bool
@@ -71,8 +73,10 @@ func (r *run) follow(ctx context.Context, s plan.Step) error {
 		}
 		return err
 	}
-	if err := awaitEnded(ctx, subscriberOf(r, s.On), ended); err != nil {
-		return err
+	for _, l := range ended {
+		if err := awaitEnded(ctx, subscriberOf(r, s.On), l.Run); err != nil {
+			return err
+		}
 	}
 	if _, err := subscriber.Exec(ctx, s.Do.SQL); err != nil {
 		return fmt.Errorf("enable subscription %s: %w", lane.Object(), err)
@@ -152,11 +156,11 @@ func (r *run) unfence(ctx context.Context, s plan.Step) error {
 	return nil
 }
 
-// following is the slot of the way back, on the side that takes over in the run's direction.
+// following are the slots by which the side that is left follows, on the one that takes over in the run's direction.
 type following struct {
 	*run
 	session  *pg.Source // on that side, which is a publisher then
-	position string     // of the slot, when all that is on the side is behind it
+	position string     // of the first of the slots, when all that is on the side is behind it
 }
 
 // back returns what prepares the way back of a switch in the run's direction.
@@ -167,10 +171,10 @@ func (r *run) back() cutover.Back {
 	return &following{run: r}
 }
 
-// slot is what names the slot for the parts of package sync.
-func (f *following) slot() plan.RunID { return f.direction.Turned().Lane(f.Run) }
+// lanes are those of the slots.
+func (f *following) lanes() []plan.Lane { return f.lanesIn(f.direction.Turned()) }
 
-// Prepare drops what an earlier attempt has left, and makes the slot anew.
+// Prepare drops what an earlier attempt has left, and makes the slots anew.
 func (f *following) Prepare(ctx context.Context) error {
 	if f.session == nil {
 		t, err := f.OpenTarget(ctx)
@@ -188,17 +192,19 @@ func (f *following) Prepare(ctx context.Context) error {
 	if err := f.rememberFiles(ctx); err != nil {
 		return err
 	}
-	step := f.switchStep(cutover.StepBackSlot)
-	if step.ID == "" { // made within
-		return nil
-	}
-	if err := pgsync.CreateSlot(ctx, f.session, step, f.Options.SlotTimeout, f.emit); err != nil {
-		return fmt.Errorf("prepare the way back: %w", err)
+	for _, l := range f.lanes() {
+		step := f.switchStep(l.Steps(plan.Step{ID: cutover.StepBackSlot})[0].ID)
+		if step.ID == "" { // made within
+			return nil
+		}
+		if err := pgsync.CreateSlot(ctx, f.session, step, f.Options.SlotTimeout, f.emit); err != nil {
+			return fmt.Errorf("prepare the way back: %w", err)
+		}
 	}
 	return f.Advance(ctx)
 }
 
-// Advance puts the slot behind all that is on the side, and remembers where it stands then.
+// Advance puts the slots behind all that is on the side, and remembers where it stands then.
 func (f *following) Advance(ctx context.Context) error {
 	statements := plan.Statements(f.switchStep(cutover.StepBackAdvance).Do.SQL) // each a transaction of its own
 	last := len(statements) - 1
@@ -221,8 +227,8 @@ func (r *run) advanceAgain(ctx context.Context, back cutover.Back) error {
 		return err
 	}
 	var behind int64
-	if err := f.session.QueryRow(ctx, `select (pg_current_wal_lsn() - restart_lsn)::int8 from pg_replication_slots where slot_name = $1`, f.slot().Object()).Scan(&behind); err != nil {
-		return fmt.Errorf("look how far slot %s is behind: %w", f.slot().Object(), err)
+	if err := f.session.QueryRow(ctx, `select max(pg_current_wal_lsn() - restart_lsn)::int8 from pg_replication_slots where slot_name = any ($1)`, objects(f.lanes())).Scan(&behind); err != nil {
+		return fmt.Errorf("look how far slot %s is behind: %w", f.lanes()[0].Object(), err)
 	}
 	if behind > cutover.MostLag {
 		return f.Prepare(ctx)
@@ -230,7 +236,7 @@ func (r *run) advanceAgain(ctx context.Context, back cutover.Back) error {
 	return nil
 }
 
-// Undo drops the slot.
+// Undo drops the slots.
 func (f *following) Undo(ctx context.Context) error {
 	if f.session == nil {
 		return nil
@@ -240,7 +246,12 @@ func (f *following) Undo(ctx context.Context) error {
 }
 
 func (f *following) drop(ctx context.Context) error {
-	return pgsync.DropSlot(ctx, f.session, f.slot(), pgsync.DropSlotStatement(f.slot()))
+	for _, l := range f.lanes() {
+		if err := pgsync.DropSlot(ctx, f.session, l.Run, pgsync.DropSlotStatement(l.Run)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *following) close() {
@@ -258,7 +269,7 @@ func (f *following) rememberFiles(ctx context.Context) error {
 	if f.direction != plan.Forward || f.plan.Source.Version.Has(pgver.PublishTruncate) {
 		return nil
 	}
-	files, err := readFilenodes(ctx, f.target, filenodesStatement(f.slot()))
+	files, err := readFilenodes(ctx, f.target, filenodesStatement(f.lanes()))
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,9 @@ var witnessSoon = cutover.Limits{Time: 10 * time.Second, Bytes: 64 << 20}
 func (r *run) makeWitness(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, witnessWait)
 	defer cancel()
-	blockers, err := r.watched(ctx, cutover.StepLock, func() error { return cutover.MakeWitness(limited, r.source, r.lane().Object(), r.Run.Proof().Object()) })
+	blockers, err := r.watched(ctx, cutover.StepLock, func() error {
+		return cutover.MakeWitness(limited, r.source, r.carrying()[0].Object(), r.Run.Proof().Object())
+	})
 	if err == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -48,7 +50,7 @@ func (r *run) tellReturned(ctx context.Context, fence string) error {
 	if err := r.errNotProven(); err != nil {
 		return err
 	}
-	w, err := cutover.Witness(ctx, r.source, r.Verb, r.lane().Object(), r.Run.Proof().Object(), fence, witnessSoon)
+	w, err := cutover.Witness(ctx, r.source, r.Verb, objects(r.carrying()), r.Run.Proof().Object(), fence, witnessSoon)
 	if err != nil {
 		r.emit(plan.Event{Kind: plan.EventNote, Stage: r.releaseStage(), Message: "fence-proof: " + r.direction.Words("the old server's WAL") + " was not read: " + pg.Message(err)})
 		return nil
@@ -67,7 +69,7 @@ func (r *run) witness(ctx context.Context, l cutover.Limits) (*cutover.Witnessed
 	if err != nil || fence == "" {
 		return nil, err
 	}
-	w, err := cutover.Witness(ctx, r.source, r.Verb, r.lane().Object(), r.Run.Proof().Object(), fence, l)
+	w, err := cutover.Witness(ctx, r.source, r.Verb, objects(r.carrying()), r.Run.Proof().Object(), fence, l)
 	if err == nil && drained != "" {
 		err = w.MarkDrained(drained)
 	}

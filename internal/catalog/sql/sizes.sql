@@ -28,6 +28,7 @@ with locked as (
 )
 select sized.relation::int8 as relation,
        coalesce(sum(sized.bytes) filter (where not sized.index), 0)::int8 as bytes,
-       coalesce(sum(sized.bytes) filter (where sized.index), 0)::int8 as index_bytes
+       coalesce(sum(sized.bytes) filter (where sized.index), 0)::int8 as index_bytes,
+       (pg_stat_get_tuples_inserted(sized.relation) + pg_stat_get_tuples_updated(sized.relation) + pg_stat_get_tuples_deleted(sized.relation))::int8 as changes
   from sized
  group by sized.relation

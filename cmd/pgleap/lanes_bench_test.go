@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgleap/internal/pg"
+	"pgleap/internal/pgserver"
+	"pgleap/plan"
+)
+
+// leastLaneGain is how many times faster the best of several lanes has to be than one.
+const leastLaneGain = 1.4
+
+// laneGroups are independent groups of tables, of which no key leads anywhere.
+const laneGroups = 4
+
+// BenchmarkLanes measures how fast what the source has kept is applied: 13 → 17, four groups of tables as pgbench has them,
+// with no foreign key. Subscriptions are disabled, LANES_SECONDS (60) are written in small transactions, the subscriptions go
+// on, and the time counts until every lane has brought a marker that was written last. Both servers flush to disk.
+//
+// First with asynchronous commits, as the target catches up behind the first copy: there an apply worker's processor is the
+// bound, and several lanes must be 1.4 times as fast as one, or it fails. Then with synchronous ones, as stage finish leaves
+// the subscriptions: there one worker waits for the disk at each commit, and two mostly wait for each other's flush. It prints
+// both, with the processor time that walsenders and apply workers took. LANES_ACCOUNTS (100000) is how many rows a group has.
+//
+//	go test -run '^$' -bench 'Lanes$' -benchtime 1x -timeout 60m ./cmd/pgleap
+func BenchmarkLanes(b *testing.B) {
+	settings := map[string]string{"fsync": "on", "shared_buffers": "256MB", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
+	l := &laneBench{
+		b: b, source: pgserver.StartT(b, pgserver.Options{Major: 13, Settings: settings}), target: pgserver.StartT(b, pgserver.Options{Major: 17, Settings: settings}),
+		seconds: fromEnvironment(b, "LANES_SECONDS", 60), accounts: fromEnvironment(b, "LANES_ACCOUNTS", 100_000),
+	}
+	for range b.N {
+		gain := l.compare("off")
+		b.ReportMetric(gain, "times-one-lane")
+		b.ReportMetric(l.compare("on"), "times-one-lane-synchronous")
+		if gain < leastLaneGain {
+			b.Errorf("several lanes apply %.2f times as fast as one, less than %.1f", gain, leastLaneGain)
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// compare measures all numbers of lanes, prints them, and returns how many times faster than one the best of several is.
+func (l *laneBench) compare(commit string) float64 {
+	one, best := 0.0, 0.0
+	fmt.Printf("\napply with synchronous_commit = %s\n%-6s %12s %9s %9s %9s   %s\n", commit, "lanes", "transactions", "WAL", "seconds", "tps", "processor seconds")
+	for _, lanes := range []int{1, 2, 4} {
+		r := l.measure(lanes, commit)
+		fmt.Println(r)
+		if lanes == 1 {
+			one = r.rate()
+		} else {
+			best = max(best, r.rate())
+		}
+	}
+	fmt.Printf("best of several lanes against one: %.2f times\n", best/one)
+	return best / one
+}
+
+type laneBench struct {
+	b                 *testing.B
+	source, target    *pgserver.Server
+	seconds, accounts int
+	count             int
+}
+
+// laneResult is what one number of lanes did.
+type laneResult struct {
+	lanes        int
+	transactions int64
+	wal          int64
+	took         time.Duration
+	cpu          string
+}
+
+func (r laneResult) rate() float64 { return float64(r.transactions) / r.took.Seconds() }
+
+func (r laneResult) String() string {
+	return fmt.Sprintf("%-6d %12d %9s %9.1f %9.0f   %s", r.lanes, r.transactions, plan.HumanBytes(r.wal), r.took.Seconds(), r.rate(), r.cpu)
+}
+
+func (l *laneBench) measure(lanes int, commit string) laneResult {
+	b := l.b
+	l.count++
+	name := fmt.Sprintf("lanes%d_%d", lanes, l.count)
+	for _, s := range []*pgserver.Server{l.source, l.target} {
+		benchRun(b, s.URI("postgres"), "create database "+name)
+	}
+	benchRun(b, l.source.URI(name), laneTables(l.accounts))
+	benchRun(b, l.source.URI(name), "vacuum analyze")
+	if out, err := benchTool(l.source.URI(name), l.target.URI(name), "sync", "--lanes", strconv.Itoa(lanes), "--no-way-back").CombinedOutput(); err != nil {
+		b.Fatalf("sync: %v\n%s", err, out)
+	}
+	source, target := benchSession(b, l.source.URI(name)), benchSession(b, l.target.URI(name))
+	defer source.Close()
+	defer target.Close()
+	subscriptions := strings.Fields(benchText(b, target, "select string_agg(subname, ' ' order by subname) from pg_subscription where subdbid = (select oid from pg_database where datname = current_database())"))
+	if len(subscriptions) != lanes {
+		b.Fatalf("%d lanes, want %d", len(subscriptions), lanes)
+	}
+	each := func(what string) {
+		for _, s := range subscriptions {
+			benchText(b, target, "alter subscription "+s+" "+what)
+		}
+	}
+	each("disable")
+	l.until(func() bool {
+		return benchText(b, source, "select count(*) from pg_stat_replication where application_name like 'pgleap_"+name+"%'") == "0"
+	})
+	each("set (synchronous_commit = " + commit + ")")
+	r := laneResult{lanes: lanes}
+	from := benchText(b, source, "select pg_current_wal_lsn()")
+	r.transactions = l.write(name)
+	r.wal, _ = strconv.ParseInt(benchText(b, source, "select pg_wal_lsn_diff(pg_current_wal_lsn(), '"+from+"')::int8"), 10, 64)
+	benchText(b, source, "checkpoint")
+	markers := plan.Marked{}
+	for n := 1; n <= lanes; n++ {
+		markers = append(markers, plan.Lane{N: n})
+	}
+	benchText(b, source, markers.Write("4711", "'bench'", ""))
+	began := time.Now()
+	each("enable")
+	l.until(func() bool { return benchText(b, target, "select "+markers.Arrived("4711")) == "t" })
+	r.took = time.Since(began)
+	r.cpu = fmt.Sprintf("walsenders %s, apply %s", processorSeconds(benchText(b, source, "select string_agg(pid::text, ' ') from pg_stat_replication where application_name like 'pgleap_"+name+"%'")),
+		processorSeconds(benchText(b, target, "select string_agg(pid::text, ' ') from pg_stat_subscription where relid is null and pid is not null and subname like 'pgleap_"+name+"%'")))
+	if out, err := benchTool(l.source.URI(name), l.target.URI(name), "abort").CombinedOutput(); err != nil {
+		b.Fatalf("abort: %v\n%s", err, out)
+	}
+	return r
+}
+
+// laneTables are pgbench's, several times over; a transaction is a call.
+func laneTables(accounts int) string {
+	var t strings.Builder
+	for g := 1; g <= laneGroups; g++ {
+		fmt.Fprintf(&t, `create table branches_%[1]d (bid int primary key, bbalance int not null, filler char(88)) with (fillfactor = 50);
+create table tellers_%[1]d (tid int primary key, bid int, tbalance int not null, filler char(84)) with (fillfactor = 50);
+create table accounts_%[1]d (aid int primary key, bid int, abalance int not null, filler char(84)) with (fillfactor = 80);
+create table history_%[1]d (id bigserial primary key, tid int, bid int, aid int, delta int, mtime timestamp, filler char(22));
+insert into branches_%[1]d select g, 0, '' from generate_series(1, 10) g;
+insert into tellers_%[1]d select g, 1 + g / 10, 0, '' from generate_series(1, 100) g;
+insert into accounts_%[1]d select g, 1 + g %% 10, 0, '' from generate_series(1, %[2]d) g;
+create procedure pay_%[1]d(a int, t int, b int, d int) language plpgsql as $$ begin
+update public.accounts_%[1]d set abalance = abalance + d where aid = a;
+update public.tellers_%[1]d set tbalance = tbalance + d where tid = t;
+update public.branches_%[1]d set bbalance = bbalance + d where bid = b;
+insert into public.history_%[1]d (tid, bid, aid, delta, mtime) values (t, b, a, d, now());
+end $$;
+`, g, accounts)
+	}
+	return t.String()
+}
+
+// write pays on every group, two clients each, as long as asked, and returns how many transactions that were.
+func (l *laneBench) write(database string) int64 {
+	ctx, cancel := context.WithTimeout(l.b.Context(), time.Duration(l.seconds)*time.Second)
+	defer cancel()
+	var count atomic.Int64
+	var clients sync.WaitGroup
+	for client := range 2 * laneGroups {
+		s := benchSession(l.b, l.source.URI(database))
+		clients.Go(func() {
+			defer s.Close()
+			if _, err := s.Script(context.WithoutCancel(ctx), "set synchronous_commit = off"); err != nil { // it is only to be there soon
+				l.b.Error(err)
+			}
+			for ctx.Err() == nil {
+				sql := fmt.Sprintf("call pay_%d(%d, %d, %d, %d)", 1+client%laneGroups, 1+rand.IntN(l.accounts), 1+rand.IntN(100), 1+rand.IntN(10), rand.IntN(1000)-500)
+				if _, err := s.Script(context.WithoutCancel(ctx), sql); err != nil {
+					l.b.Error(err)
+					return
+				}
+				count.Add(1)
+			}
+		})
+	}
+	clients.Wait()
+	return count.Load()
+}
+
+func (l *laneBench) until(holds func() bool) {
+	l.b.Helper()
+	for deadline := time.Now().Add(20 * time.Minute); !holds(); {
+		if time.Now().After(deadline) {
+			l.b.Fatal("waited in vain")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func benchSession(b *testing.B, uri string) *pg.Session {
+	b.Helper()
+	a, err := pg.ParseAddress(uri)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := pg.OpenClient(b.Context(), a, pg.Options{Verb: "test"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s
+}
+
+func benchText(b *testing.B, s *pg.Session, sql string) string {
+	b.Helper()
+	rows, err := s.Script(context.WithoutCancel(b.Context()), sql)
+	if err != nil {
+		b.Fatalf("%s: %s", sql, pg.Message(err))
+	}
+	if len(rows) == 0 {
+		return ""
+	}
+	return rows[0][0]
+}
+
+// processorSeconds is the processor time that each of the processes of this machine took, "?" where nobody tells.
+func processorSeconds(pids string) string {
+	var each []string
+	for _, pid := range strings.Fields(pids) {
+		text, err := os.ReadFile("/proc/" + pid + "/stat")
+		_, rest, ok := strings.Cut(string(text), ") ")
+		fields := strings.Fields(rest)
+		if err != nil || !ok || len(fields) < 13 {
+			return "?"
+		}
+		user, _ := strconv.ParseFloat(fields[11], 64)
+		system, _ := strconv.ParseFloat(fields[12], 64)
+		each = append(each, fmt.Sprintf("%.1f", (user+system)/100))
+	}
+	return strings.Join(each, " + ")
+}

@@ -1,0 +1,62 @@
+package sync
+
+import (
+	"slices"
+
+	"pgleap/plan"
+)
+
+// Subscribe returns the stage that copies the rows and then follows the changes. All lanes begin before the first is waited
+// for: they copy side by side. loaded are the steps that are done with a lane's tables as soon as their rows are there.
+func Subscribe(lanes []plan.Lane, target plan.Facts, loaded func(plan.Lane) []plan.Step) plan.Stage {
+	stage := plan.Stage{ID: plan.StageSubscribe, Title: "subscription: rows are copied, then followed"}
+	for i, s := range subscribed(lanes[0], target) {
+		for _, l := range lanes {
+			stage.Steps = append(stage.Steps, l.Steps(subscribed(l, target)[i])...)
+			if s.Do.Call == CallCopy {
+				stage.Steps = append(stage.Steps, l.Steps(loaded(l)...)...)
+			}
+		}
+	}
+	return stage
+}
+
+// Streamed returns the stage that copies the rows in streams, and then follows the changes. keys are the steps behind a
+// lane's rows: indexes, and the keys that replication finds rows by. One lane comes after the other: a snapshot that is lost costs that of its lane alone, and
+// what is copied is followed while the next is. That each table is there is seen in the end.
+func Streamed(lanes []plan.Lane, target plan.Facts, keys func(plan.Lane) []plan.Step) plan.Stage {
+	stage := plan.Stage{ID: plan.StageSubscribe, Title: "rows are copied in streams, then followed"}
+	var ready []plan.Step
+	for _, l := range lanes {
+		steps := l.Steps(streamed(l, target, keys(l))...)
+		last := len(steps) - 1
+		stage.Steps, ready = append(stage.Steps, steps[:last]...), append(ready, steps[last])
+	}
+	stage.Steps = slices.Concat(stage.Steps, ready)
+	return stage
+}
+
+// objects are the names of the lanes' publications, slots and subscriptions.
+func objects(lanes []plan.Lane) []string {
+	names := make([]string, len(lanes))
+	for i, l := range lanes {
+		names[i] = l.Object()
+	}
+	return names
+}
+
+// each are the steps that f makes for each lane, named for it.
+func each(lanes []plan.Lane, f func(plan.RunID) plan.Step) (steps []plan.Step) {
+	for _, l := range lanes {
+		steps = append(steps, l.Steps(f(l.Run))...)
+	}
+	return steps
+}
+
+// DurableSteps are Durable for each lane.
+func DurableSteps(lanes []plan.Lane) []plan.Step { return each(lanes, Durable) }
+
+// FollowSteps enable the subscription of each lane behind a rollback.
+func FollowSteps(id plan.StepID, lanes []plan.Lane, on plan.Side) []plan.Step {
+	return each(lanes, func(lane plan.RunID) plan.Step { return FollowStep(id, lane, on) })
+}

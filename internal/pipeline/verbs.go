@@ -139,6 +139,11 @@ func (r *run) begin(ctx context.Context, saved *plan.Plan) error {
 		r.Options.Spread = slices.Concat([][]plan.Name{}, saved.Lanes) // sizes have moved since
 		given.over(&r.Options)
 	}
+	if r.Options.Copy != "" { // else the plan chooses, and it is asked behind it
+		if err := r.mayHold(ctx); err != nil {
+			return err
+		}
+	}
 	p, err := Make(ctx, r.Config)
 	if err != nil {
 		return err

@@ -62,15 +62,22 @@ func Early(entries []Entry, sizes map[plan.Name]int64, keys bool) (early, others
 	return early, others
 }
 
-// EarlySteps are the steps of the first that Early returns.
+// EarlySteps are the steps of the first that Early returns: the indexes, then the constraints that use them.
 func EarlySteps(early []Entry, sizes map[plan.Name]int64) []plan.Step {
 	ids := newNames()
-	steps := make([]plan.Step, len(early))
-	for i, e := range early {
-		steps[i] = single(ids, "subscribe.index.", BatchIndexes, e, sizes)
-		steps[i].Early = true
+	var builds, constraints []plan.Step
+	for _, e := range early {
+		index, constraint, cut := asIndex(e)
+		build := single(ids, "subscribe.index.", BatchIndexes, index, sizes)
+		build.Early = true
+		builds = append(builds, build)
+		if cut {
+			step := single(ids, "subscribe.constraint.", batchConstraints, constraint, sizes)
+			step.Early = true
+			constraints = append(constraints, step)
+		}
 	}
-	return steps
+	return append(builds, constraints...)
 }
 
 // RestSteps are the keys among the others: those of partitioned tables.
@@ -82,6 +89,7 @@ func RestSteps(others []Entry) []plan.Step {
 // The batches of steps that work on a table's rows.
 const (
 	BatchIndexes     = "indexes"
+	batchConstraints = "constraints" // they use indexes that are there
 	batchForeignKeys = "foreign-keys"
 )
 
@@ -207,21 +215,37 @@ func single(ids *names, prefix, batch string, e Entry, sizes map[plan.Name]int64
 		Recorded: true,
 		Do:       plan.Action{SQL: script([]Entry{e})},
 		Batch:    batch,
-		Weight:   sizes[table],
+		Weight:   heavier(e) * sizes[table],
 		Table:    &table,
 		Notice:   nobody,
 	}
-	if batch == BatchIndexes {
-		step.Hazards = []plan.Hazard{plan.HazardLoad}
-		step.Lock = "SHARE on " + oneLine(table.String()) + ": apply to it waits"
-		if e.Type == "CONSTRAINT" {
-			step.Lock = "ACCESS EXCLUSIVE on " + oneLine(table.String()) + ": apply to it waits"
-		}
-	} else {
-		step.Lock = "SHARE ROW EXCLUSIVE on " + oneLine(table.String()) + " and on the table it refers to: apply to both waits"
+	on := oneLine(table.String())
+	switch {
+	case batch == batchConstraints:
+		step.Lock = "ACCESS EXCLUSIVE on " + on + ", for an instant"
+	case batch == batchForeignKeys:
+		step.Lock = "SHARE ROW EXCLUSIVE on " + on + " and on the table it refers to: apply to both waits"
 		step.Hazards = []plan.Hazard{plan.HazardLoad, plan.HazardLocks}
+	case e.Type == "CONSTRAINT":
+		step.Lock = "ACCESS EXCLUSIVE on " + on + ": apply to it waits"
+		step.Hazards = []plan.Hazard{plan.HazardLoad}
+	default:
+		step.Lock = "SHARE on " + on + ": apply to it waits"
+		step.Hazards = []plan.Hazard{plan.HazardLoad}
 	}
 	return step
+}
+
+// heavier is how many times as long as a btree an index of the entry's access method takes, about: what takes longest
+// begins first.
+func heavier(e Entry) int64 {
+	w := words(e.SQL)
+	for method, times := range map[string]int64{"gin": 4, "gist": 4, "spgist": 3} {
+		if hasWords(w, "USING", method) {
+			return times
+		}
+	}
+	return 1
 }
 
 // chunked puts up to chunk entries into a step.

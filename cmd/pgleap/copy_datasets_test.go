@@ -49,7 +49,7 @@ func ordersSQL(percent int) []string {
 		alter table pgbench_history replica identity full`,
 		`create table orders (id bigserial, customer int not null, status text not null, placed timestamptz not null, total numeric(12,2) not null, attributes jsonb not null, note text)`,
 		fmt.Sprintf(`insert into orders (customer, status, placed, total, attributes, note)
-		select 1 + (g * 7919) %% 500000, (array['new', 'paid', 'sent', 'done'])[1 + g %% 4], timestamptz '2020-01-01 00:00+00' + g * interval '37 s', (g * 31 %% 100000) / 100.0,
+		select 1 + (g::bigint * 7919) %% 500000, (array['new', 'paid', 'sent', 'done'])[1 + g %% 4], timestamptz '2020-01-01 00:00+00' + g * interval '37 s', (g::bigint * 31 %% 100000) / 100.0,
 			jsonb_build_object('channel', (array['web', 'shop', 'phone'])[1 + g %% 3], 'tags', jsonb_build_array('t' || g %% 97, 'u' || g %% 1009), 'weight', g %% 5000), left(md5(g::text), 8 + g %% 24)
 		from generate_series(1, 40000 * %d) g`, percent),
 		`alter table orders add primary key (id);
@@ -81,7 +81,7 @@ func uuidSQL(percent int) []string {
 func bigSQL(percent int) []string {
 	return []string{
 		`create table big (id bigint not null, account int not null, at timestamptz not null, payload text not null)`,
-		fmt.Sprintf(`insert into big select g, (g * 7919) %% 1000003, timestamptz '2020-01-01 00:00+00' + g * interval '3 s', md5(g::text) || md5((g + 1)::text) || md5((g + 2)::text)
+		fmt.Sprintf(`insert into big select g, (g::bigint * 7919) %% 1000003, timestamptz '2020-01-01 00:00+00' + g * interval '3 s', md5(g::text) || md5((g + 1)::text) || md5((g + 2)::text)
 		from generate_series(1, 130000 * %d::bigint) g`, percent),
 		`alter table big add primary key (id);
 		create index big_account on big (account)`,

@@ -217,7 +217,7 @@ func finish(lanes []plan.Lane, source, target plan.Facts, sel plan.Selection, o 
 	if o.Guarded(sel) {
 		steps = append(steps, cutover.GuardStep(cutover.StepGuard, plan.Source, sel.Fenced()))
 	}
-	return plan.Stage{ID: plan.StageFinish, Title: "indexes, constraints, triggers, statistics", Session: schema.SessionSettings(), Steps: steps}
+	return plan.Stage{ID: plan.StageFinish, Title: "constraints, triggers, views, sequences", Session: schema.SessionSettings(), Speed: loadSettings(target, o), Steps: steps}
 }
 
 func release(lanes []plan.Lane, sel plan.Selection, wayBack bool) plan.Stage {

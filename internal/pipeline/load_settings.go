@@ -15,6 +15,9 @@ import (
 // commit that is waited for covers it.
 func loadSettings(target plan.Facts, o plan.Options) string {
 	settings := []string{"set synchronous_commit = off"}
+	if target.Role.Superuser {
+		settings = append(settings, impatient)
+	}
 	if memory := maintenanceMemory(target, o); memory > 0 {
 		settings = append(settings, fmt.Sprintf("set maintenance_work_mem = '%dMB'", memory>>20))
 	}
@@ -24,8 +27,14 @@ func loadSettings(target plan.Facts, o plan.Options) string {
 	return strings.Join(settings, ";\n") + ";"
 }
 
+// impatient ends an autovacuum that holds a lock we wait for: it gives way when the waiter looks for a deadlock, which is
+// after a second by default. Tables that were just filled have one on them more often than not. For superusers only.
+const impatient = "set deadlock_timeout = '20ms'"
+
 const (
-	mostMaintenance = 2 << 30  // more does not make a sort faster
+	// mostMaintenance: more makes sorts no faster, it makes them miss the processor's caches. Measured with 4 million rows and
+	// five indexes, one of them GIN: 256 MB 27.7 s, 1.5 GB 28.7 s.
+	mostMaintenance = 256 << 20
 	shareOfMemory   = 8        // that all index builds together may take
 	buffersOfMemory = 4        // shared_buffers is about that share of a server's memory, where nobody can look
 	leastWorkMem    = 64 << 20 // PostgreSQL's own default

@@ -53,7 +53,11 @@ func Sync(ctx context.Context, c Config, saved *plan.Plan) error {
 	if err != nil {
 		return err
 	}
-	if _, err := r.target.Exec(ctx, schema.SessionSettings()); err != nil {
+	settings := schema.SessionSettings()
+	if r.plan.Target.Role.Superuser {
+		settings += "\n" + impatient
+	}
+	if _, err := r.target.Exec(ctx, settings); err != nil {
 		return fmt.Errorf("set up the session on the target: %w", err)
 	}
 	err = r.upGuarded(ctx, plan.StageFinish)

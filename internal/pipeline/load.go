@@ -108,8 +108,9 @@ func (r *run) together(ctx context.Context, t *pg.Target, stage plan.Stage, step
 	if _, err := t.ExecEach(ctx, all); err != nil {
 		return false
 	}
+	each := time.Since(started) / time.Duration(len(steps))
 	for _, s := range steps {
-		r.done(stage, s, started)
+		r.done(stage, s, time.Now().Add(-each))
 	}
 	return true
 }

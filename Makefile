@@ -7,7 +7,7 @@ servers:          ## server programs of every major 10 to 18, and pg_dump 18, in
 	scripts/servers.sh
 
 test: servers     ## everything, on real servers of every major
-	go test -timeout 55m ./...
+	go test -timeout 75m ./...
 
 test-copies: servers  ## both ways of copying over ten million rows that change meanwhile; make test takes fewer
 	COPIES_ROWS=10000000 go test -timeout 60m -v -run TestCopies ./cmd/pgleap

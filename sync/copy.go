@@ -18,6 +18,9 @@ type TableState struct {
 	Table  plan.Name `json:"table"`
 	State  string    `json:"state"` // init, copying, copied, ready
 	Copied int64     `json:"copied_bytes"`
+
+	Built   int `json:"built"` // indexes, constraints and statistics that are there
+	ToBuild int `json:"to_build"`
 }
 
 // stateNames spells out srsubstate: i, d, f (14+), s, r.
@@ -46,6 +49,26 @@ order by 1, 2`, run.Object())
 		s.State = stateNames[state]
 		return s, err
 	})
+}
+
+// StreamTables is Tables for a copy in streams that goes on, of which no catalog tells: done are those whose rows are known
+// to be there, and what has pages on the target is being copied.
+func StreamTables(ctx context.Context, t *pg.Target, tables []plan.Relation, done map[plan.Name]bool) ([]TableState, error) {
+	sizes, err := readSizes(ctx, t, tables)
+	if err != nil {
+		return nil, err
+	}
+	states := make([]TableState, len(tables))
+	for i, r := range tables {
+		states[i] = TableState{Table: r.Name, State: "init"}
+		switch now := sizes[r.Name]; {
+		case done[r.Name]:
+			states[i].State = "copied"
+		case now.pages > 0:
+			states[i].State, states[i].Copied = "copying", now.bytes
+		}
+	}
+	return states, nil
 }
 
 // FollowCopy waits until every table of the lane is ready, reports bytes of all lanes, and says what is wrong when nothing

@@ -100,10 +100,22 @@ func writeStatus(w io.Writer, st pipeline.Status) error {
 				fmt.Fprintf(&b, ", %d %s", n, state)
 			}
 		}
-		fmt.Fprintf(&b, "   %s\n", plan.HumanBytesOf(st.Bytes, max(st.Total, st.Bytes)))
+		fmt.Fprintf(&b, "   %s", plan.HumanBytesOf(st.Bytes, max(st.Total, st.Bytes)))
+		built, toBuild := 0, 0
+		for _, t := range st.Tables {
+			built, toBuild = built+t.Built, toBuild+t.ToBuild
+		}
+		if built < toBuild {
+			fmt.Fprintf(&b, "   %d/%d indexes and statistics", built, toBuild)
+		}
+		b.WriteString("\n")
 	}
 	if l := st.Lag; l != nil {
-		fmt.Fprintf(&b, "lag        %s, %.1f s\n", plan.HumanBytes(l.Bytes), l.Seconds)
+		fmt.Fprintf(&b, "lag        %s, %.1f s", plan.HumanBytes(l.Bytes), l.Seconds)
+		if st.CatchUp != nil {
+			fmt.Fprintf(&b, "   gone in about %s at this rate", plan.HumanDuration(time.Duration(*st.CatchUp*float64(time.Second))))
+		}
+		b.WriteString("\n")
 		fmt.Fprintf(&b, "WAL kept   %s by our slot, %s/s", plan.HumanBytes(l.Retained), signed(st.Growth))
 		if l.Status != "" {
 			fmt.Fprintf(&b, ", %s", l.Status)

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 
 	"pgleap/internal/pgserver"
+	"pgleap/internal/pipeline"
 )
 
 // streamed are the flags of a copy in streams, with parts so small that a test's tables are split.
@@ -215,5 +217,40 @@ func TestStreamRestarted(t *testing.T) {
 			u.run(exitOK, append([]string{"sync"}, streamed...)...)
 			u.equal()
 		})
+	}
+}
+
+// TestStatusOfStreams: while the rows are copied status knows each table, and does not call it a fault that nothing is
+// followed yet.
+func TestStatusOfStreams(t *testing.T) {
+	u := startServers(t, 15, 18).upgrade(t, everyKindFor(15))
+	run := u.start([]string{stopAt + "=subscribe.stream.part"}, append([]string{"sync"}, streamed...)...)
+	awaitStopped(t, run)
+	u.source.run("insert into wide select g, repeat(md5(g::text), 40000) from generate_series(1001, 1100) g") // 120 MB of WAL
+	var st pipeline.Status
+	if err := json.Unmarshal([]byte(u.run(exitOK, "status", "--json").stdout), &st); err != nil {
+		t.Fatal(err)
+	}
+	if st.Level == pipeline.Critical || len(st.Tables) != 12 || st.States["init"]+st.States["copying"]+st.States["copied"] != 12 {
+		t.Errorf("%s, %d tables, %v, %v", st.Level, len(st.Tables), st.States, st.Problems)
+	}
+	for _, table := range st.Tables {
+		if table.ToBuild == 0 && table.Table.Name != "parent" && table.Table.Name != "bare" {
+			t.Errorf("nothing is to be built for %s", table.Table)
+		}
+	}
+	goOn(t, run)
+	run.wait().exits(exitOK)
+	u.equal()
+	if err := json.Unmarshal([]byte(u.run(exitOK, "status", "--json").stdout), &st); err != nil {
+		t.Fatal(err)
+	}
+	if st.States["ready"] != 13 { // the marker's is one
+		t.Errorf("%v", st.States)
+	}
+	for _, table := range st.Tables {
+		if table.Built != table.ToBuild {
+			t.Errorf("%s: %d of %d are built", table.Table, table.Built, table.ToBuild)
+		}
 	}
 }

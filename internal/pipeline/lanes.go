@@ -54,9 +54,13 @@ type LaneStatus struct {
 	Growth float64        `json:"retained_bytes_per_second"`
 	Worker *pgsync.Worker `json:"apply_worker,omitempty"`
 
-	lane   plan.Lane
-	before pgsync.Lag
-	tables int
+	// CatchUp is in how many seconds the lag is gone at the rate of this moment; none where it is small, or grows.
+	CatchUp *float64 `json:"seconds_to_catch_up,omitempty"`
+
+	lane    plan.Lane
+	before  pgsync.Lag
+	tables  int  // of the subscription
+	loading bool // a copy in streams goes on: nothing is followed yet
 }
 
 // readLanes looks at the slot of each lane that has to have one, and at its tables.
@@ -76,7 +80,7 @@ func (r *run) readLanes(ctx context.Context, st *Status) ([]LaneStatus, error) {
 			return nil, err
 		}
 		s := LaneStatus{N: l.N, Name: l.Object(), States: map[string]int{}, lane: l, before: before}
-		tables, err := pgsync.Tables(ctx, r.target, l.Run)
+		tables, err := r.laneTables(ctx, l, &s)
 		if err != nil {
 			return nil, err
 		}
@@ -89,11 +93,51 @@ func (r *run) readLanes(ctx context.Context, st *Status) ([]LaneStatus, error) {
 			s.States[t.State]++
 		}
 		_, s.Bytes = pgsync.Progress(tables, sizes)
-		s.tables = len(tables)
 		st.Tables = append(st.Tables, tables...)
 		lanes = append(lanes, s)
 	}
 	return lanes, nil
+}
+
+// laneTables reads how far each table is: its rows, and what is built over them.
+func (r *run) laneTables(ctx context.Context, l plan.Lane, s *LaneStatus) ([]pgsync.TableState, error) {
+	tables, err := pgsync.Tables(ctx, r.target, l.Run)
+	if err != nil {
+		return nil, err
+	}
+	recorded, err := r.journal.Steps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	built, toBuild := map[plan.Name]int{}, map[plan.Name]int{}
+	stage, _ := r.plan.Stage(plan.StageSubscribe)
+	for _, step := range stage.Steps {
+		if step.Early {
+			toBuild[*step.Table]++
+			if recorded[step.ID] {
+				built[*step.Table]++
+			}
+		}
+	}
+	s.tables = len(tables)
+	if len(tables) == 0 && r.Options.Copy == plan.CopyStream {
+		s.loading = true
+		made, err := r.slotMade(ctx, l) // recorded when the last row was there
+		if err != nil {
+			return nil, err
+		}
+		there := map[plan.Name]bool{}
+		for _, rel := range l.Tables {
+			there[rel.Name] = made || built[rel.Name] > 0
+		}
+		if tables, err = pgsync.StreamTables(ctx, r.target, l.Tables, there); err != nil {
+			return nil, err
+		}
+	}
+	for i := range tables {
+		tables[i].Built, tables[i].ToBuild = built[tables[i].Table], toBuild[tables[i].Table]
+	}
+	return tables, nil
 }
 
 // sumUp says of the run what is true of its lanes: how far is the one that is furthest behind, and what is kept by the slot
@@ -107,6 +151,9 @@ func (st *Status) sumUp() {
 		st.Bytes += l.Bytes
 		if l.Lag == nil {
 			continue
+		}
+		if st.CatchUp == nil || l.CatchUp != nil && *l.CatchUp > *st.CatchUp {
+			st.CatchUp = l.CatchUp
 		}
 		if i == 0 || st.Lag == nil {
 			lag := *l.Lag

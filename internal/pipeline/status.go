@@ -83,10 +83,14 @@ type Status struct {
 	Total  int64               `json:"total_bytes"`
 	Lag    *pgsync.Lag         `json:"lag,omitempty"`
 	Growth float64             `json:"retained_bytes_per_second"` // of the WAL that our slot keeps
-	Kept   *WALKept            `json:"retained_wal,omitempty"`    // of the slot of ours that is nearest to a limit
-	Worker *pgsync.Worker      `json:"apply_worker,omitempty"`
-	Lanes  []LaneStatus        `json:"lanes,omitempty"` // each by itself; what is said of the run is the worst of them
-	Fenced bool                `json:"source_fenced"`
+
+	// CatchUp is in how many seconds the lag is gone at the rate of this moment; none where it is small, or grows.
+	CatchUp *float64 `json:"seconds_to_catch_up,omitempty"`
+
+	Kept   *WALKept       `json:"retained_wal,omitempty"` // of the slot of ours that is nearest to a limit
+	Worker *pgsync.Worker `json:"apply_worker,omitempty"`
+	Lanes  []LaneStatus   `json:"lanes,omitempty"` // each by itself; what is said of the run is the worst of them
+	Fenced bool           `json:"source_fenced"`
 
 	TargetFenced bool           `json:"target_fenced"`        // a rollback has closed the target's gate
 	Truth        plan.Side      `json:"truth,omitempty"`      // the server that the writes belong to, also in the middle of a switch
@@ -344,7 +348,11 @@ func (r *run) laneLag(ctx context.Context, st *Status, s *LaneStatus, th Thresho
 		return err
 	}
 	s.Lag, s.Growth = &lag, float64(lag.Retained-s.before.Retained)/lag.At.Sub(s.before.At).Seconds()
+	s.CatchUp = catchUp(s.before, lag)
 	for _, p := range slices.Concat(lagProblems(lag, s.Growth, th), keepsUp(s.before, lag, r.offerLanes)) {
+		if s.loading && p.Check != "wal-retention" { // it is followed when its rows are there
+			continue
+		}
 		p.Text = r.named(s.lane, p.Text)
 		st.Problems = append(st.Problems, p)
 	}
@@ -413,6 +421,21 @@ func (r *run) changed(ctx context.Context) ([]Problem, error) {
 		}
 	}
 	return out, nil
+}
+
+// catchUp is in how many seconds the target has come up to the source, if both go on as between two looks; nil where it is
+// near, or falls back.
+func catchUp(before, now pgsync.Lag) *float64 {
+	if before.Flushed == nil || now.Flushed == nil || now.Bytes < cutover.MostLag {
+		return nil
+	}
+	seconds := now.At.Sub(before.At).Seconds()
+	gained := (float64(*now.Flushed-*before.Flushed) - float64(now.Now-before.Now)) / seconds
+	if gained <= 0 {
+		return nil
+	}
+	left := float64(now.Bytes) / gained
+	return &left
 }
 
 // keepsUp compares what the source wrote between two looks with what the target confirmed.

@@ -32,7 +32,7 @@ func Streamed(lanes []plan.Lane, target plan.Facts, keys func(plan.Lane) []plan.
 		last := len(steps) - 1
 		stage.Steps, ready = append(stage.Steps, steps[:last]...), append(ready, steps[last])
 	}
-	stage.Steps = slices.Concat(stage.Steps, ready)
+	stage.Steps = append(slices.Concat(stage.Steps, ready), catchUpStep())
 	return stage
 }
 

@@ -58,6 +58,8 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 	case pgsync.CallCopy:
 		defer r.walGuard.copies()()
 		return pgsync.FollowCopy(ctx, r.source, r.target, r.lanes, s, r.copying, r.loading.there)
+	case pgsync.CallCatchUp:
+		return pgsync.CatchUp(ctx, r.source, r.lanes, s, r.emit)
 	case callInitial:
 		initial, err := schema.ReadInitial(ctx, r.target)
 		if err != nil {

@@ -295,6 +295,11 @@ func (r *run) doRecorded(ctx context.Context, t *pg.Target, stage plan.Stage, s 
 	began, refused := time.Now(), ""
 	for attempt := 1; ; attempt++ {
 		err := t.InTransaction(ctx, func() error {
+			if attempt > impatientAttempts && r.plan.Target.Role.Superuser {
+				if _, err := t.Exec(ctx, patient); err != nil {
+					return err
+				}
+			}
 			if err := r.statements(ctx, t, stage, s); err != nil {
 				return err
 			}
@@ -314,7 +319,13 @@ func (r *run) doRecorded(ctx context.Context, t *pg.Target, stage plan.Stage, s 
 	}
 }
 
-const maxAttempts = 10
+const (
+	maxAttempts = 10
+	// Of two that wait for each other the one gives way that looks first. An autovacuum always does, apply only when it is
+	// the one that looks: where it is apply that we meet again and again, it is let look first.
+	impatientAttempts = 2
+	patient           = "set local deadlock_timeout = '10s'"
+)
 
 // collided tells whether the same step can succeed when it is tried again.
 func collided(s plan.Step, err error) bool {

@@ -62,7 +62,7 @@ func (p *killPair) start(verb string, env ...string) *killRun {
 	case "finalize":
 		args = append(args, "--confirm", p.database)
 	case "sync":
-		args = append(args, "--jobs", "2")
+		args = append(args, "--jobs", "2", "--copy", "server") // TestStreamKilled kills the other way
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), killPatience)
 	c := &killRun{pair: p, cancel: cancel, cmd: exec.CommandContext(ctx, os.Args[0], args...), line: "pgleap " + strings.Join(args, " ") + " " + strings.Join(env, " "), read: make(chan struct{})}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
-
 	"pgleap/internal/pg"
 	"pgleap/plan"
 )
@@ -18,25 +16,9 @@ type file struct {
 
 // readFiles reads them as they are at this moment, whatever snapshot the session has.
 func readFiles(ctx context.Context, source *pg.Source, tables []plan.Relation) (map[plan.Name]file, error) {
-	list := make([]plan.Name, len(tables))
-	for i, r := range tables {
-		list[i] = r.Name
-	}
-	schemas, names := split(list)
-	rows, err := source.Query(ctx, `select n.nspname, c.relname, coalesce(pg_relation_filenode(c.oid), 0)::int8,
-  c.relam::text || (select string_agg(a.attnum || ':' || a.xmin::text, ',' order by a.attnum) from pg_attribute a where a.attrelid = c.oid)
-from pg_class c join pg_namespace n on n.oid = c.relnamespace where (n.nspname, c.relname) in (select * from unnest($1::text[], $2::text[]))`, schemas, names)
-	if err != nil {
-		return nil, fmt.Errorf("read which files the tables have: %w", err)
-	}
-	files := map[plan.Name]file{}
-	var n plan.Name
-	var f file
-	_, err = pgx.ForEachRow(rows, []any{&n.Schema, &n.Name, &f.number, &f.columns}, func() error {
-		files[n] = f
-		return nil
-	})
-	return files, err
+	return readEach(ctx, source, tables, "which files the tables have", `coalesce(pg_relation_filenode(c.oid), 0)::int8,
+  c.relam::text || (select string_agg(a.attnum || ':' || a.xmin::text, ',' order by a.attnum) from pg_attribute a where a.attrelid = c.oid)`,
+		func(f *file) []any { return []any{&f.number, &f.columns} })
 }
 
 // complete makes sure that the table, whose last part was p, had one file from before the snapshot on until all of it was

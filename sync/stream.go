@@ -134,24 +134,30 @@ func split(tables []plan.Name) (schemas, names []string) {
 type size struct{ pages, bytes int64 } // of the heap alone; with TOAST
 
 func readSizes(ctx context.Context, q pg.Querier, tables []plan.Relation) (map[plan.Name]size, error) {
+	return readEach(ctx, q, tables, "the sizes of the tables", "pg_relation_size(c.oid) / current_setting('block_size')::int8, coalesce(pg_table_size(c.oid), 0)",
+		func(s *size) []any { return []any{&s.pages, &s.bytes} })
+}
+
+// readEach reads the columns, of pg_class c, of each table that is there; fields are where a row's values go.
+func readEach[T any](ctx context.Context, q pg.Querier, tables []plan.Relation, what, columns string, fields func(*T) []any) (map[plan.Name]T, error) {
 	list := make([]plan.Name, len(tables))
 	for i, r := range tables {
 		list[i] = r.Name
 	}
 	schemas, names := split(list)
-	rows, err := q.Query(ctx, `select n.nspname, c.relname, pg_relation_size(c.oid) / current_setting('block_size')::int8, coalesce(pg_table_size(c.oid), 0)
+	rows, err := q.Query(ctx, "select n.nspname, c.relname, "+columns+`
 from pg_class c join pg_namespace n on n.oid = c.relnamespace where (n.nspname, c.relname) in (select * from unnest($1::text[], $2::text[]))`, schemas, names)
 	if err != nil {
-		return nil, fmt.Errorf("read the sizes of the tables: %w", err)
+		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
-	sizes := map[plan.Name]size{}
+	each := map[plan.Name]T{}
 	var n plan.Name
-	var one size
-	_, err = pgx.ForEachRow(rows, []any{&n.Schema, &n.Name, &one.pages, &one.bytes}, func() error {
-		sizes[n] = one
+	var one T
+	_, err = pgx.ForEachRow(rows, append([]any{&n.Schema, &n.Name}, fields(&one)...), func() error {
+		each[n] = one
 		return nil
 	})
-	return sizes, err
+	return each, err
 }
 
 // slot makes the slot, and returns a session that holds its snapshot: the walsender's own dies with its next command.
@@ -292,7 +298,7 @@ func (p part) statements() (read, write string) {
 	return read, fmt.Sprintf("copy %s (%s) from stdin%s", p.table.Name, list, format)
 }
 
-// attempts is how often a part is copied at most, within the snapshot.
+// streamAttempts is how often a part is copied at most, within the snapshot.
 const streamAttempts = 3
 
 func (s *Streams) copy(ctx context.Context, source *pg.Source, snapshot string, files map[plan.Name]file) error {
@@ -472,8 +478,7 @@ func (w *stream) carry(ctx context.Context, p part) error {
 		}
 		w.work.bytes.Add(-counted)
 		w.close()
-		var lost *lostSnapshotError
-		if ctx.Err() != nil || errors.As(err, &lost) && attempt > 1 || attempt == streamAttempts || pg.Code(err) != "" && !pg.ConnectionLost(err) {
+		if ctx.Err() != nil || SnapshotLost(err) && attempt > 1 || attempt == streamAttempts || pg.Code(err) != "" && !pg.ConnectionLost(err) {
 			return fmt.Errorf("copy %s: %w", p.table.Name, err)
 		}
 		w.Emit(plan.Event{Kind: plan.EventNote, Step: w.Step.ID, Message: fmt.Sprintf("copying %s was cut short, tried again within the same snapshot: %v", plan.OneLine(p.table.Name.String()), err)})

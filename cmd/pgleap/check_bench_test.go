@@ -74,14 +74,7 @@ func manyTables(b *testing.B, server *pgserver.Server, name string, tables int) 
 
 func benchRun(b *testing.B, uri, sql string) {
 	b.Helper()
-	a, err := pg.ParseAddress(uri)
-	if err != nil {
-		b.Fatal(err)
-	}
-	s, err := pg.OpenClient(b.Context(), a, pg.Options{Verb: "test"})
-	if err != nil {
-		b.Fatal(err)
-	}
+	s := benchSession(b, uri)
 	defer s.Close()
 	if _, err := s.Script(context.WithoutCancel(b.Context()), sql); err != nil {
 		b.Fatal(pg.Message(err))

@@ -65,13 +65,16 @@ type LaneStatus struct {
 
 // readLanes looks at the slot of each lane that has to have one, and at its tables.
 func (r *run) readLanes(ctx context.Context, st *Status) ([]LaneStatus, error) {
+	recorded, err := r.journal.Steps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	built, toBuild := r.builtEarly(recorded)
 	var lanes []LaneStatus
 	for _, l := range r.lanes {
 		before, err := pgsync.ReadLag(ctx, r.source, l.Run)
 		if errors.Is(err, pgsync.ErrNoSlot) {
-			if made, err := r.slotMade(ctx, l); err != nil {
-				return nil, err
-			} else if made {
+			if r.slotMade(l, recorded) {
 				st.Problems = append(st.Problems, Problem{Level: Critical, Text: "the replication slot " + l.Object() + " is gone from the source: what was written since cannot come any more", Mend: "pgleap abort, then pgleap sync"})
 			}
 			continue
@@ -80,9 +83,12 @@ func (r *run) readLanes(ctx context.Context, st *Status) ([]LaneStatus, error) {
 			return nil, err
 		}
 		s := LaneStatus{N: l.N, Name: l.Object(), States: map[string]int{}, lane: l, before: before}
-		tables, err := r.laneTables(ctx, l, &s)
+		tables, err := r.laneTables(ctx, &s, recorded, built)
 		if err != nil {
 			return nil, err
+		}
+		for i := range tables {
+			tables[i].Built, tables[i].ToBuild = built[tables[i].Table], toBuild[tables[i].Table]
 		}
 		sizes := map[plan.Name]int64{}
 		for _, rel := range l.Tables {
@@ -99,17 +105,9 @@ func (r *run) readLanes(ctx context.Context, st *Status) ([]LaneStatus, error) {
 	return lanes, nil
 }
 
-// laneTables reads how far each table is: its rows, and what is built over them.
-func (r *run) laneTables(ctx context.Context, l plan.Lane, s *LaneStatus) ([]pgsync.TableState, error) {
-	tables, err := pgsync.Tables(ctx, r.target, l.Run)
-	if err != nil {
-		return nil, err
-	}
-	recorded, err := r.journal.Steps(ctx)
-	if err != nil {
-		return nil, err
-	}
-	built, toBuild := map[plan.Name]int{}, map[plan.Name]int{}
+// builtEarly counts what is there, and what is to be, of what is done with each table as soon as its rows are.
+func (r *run) builtEarly(recorded map[plan.StepID]bool) (built, toBuild map[plan.Name]int) {
+	built, toBuild = map[plan.Name]int{}, map[plan.Name]int{}
 	stage, _ := r.plan.Stage(plan.StageSubscribe)
 	for _, step := range stage.Steps {
 		if step.Early {
@@ -119,25 +117,22 @@ func (r *run) laneTables(ctx context.Context, l plan.Lane, s *LaneStatus) ([]pgs
 			}
 		}
 	}
-	s.tables = len(tables)
-	if len(tables) == 0 && r.Options.Copy == plan.CopyStream {
-		s.loading = true
-		made, err := r.slotMade(ctx, l) // recorded when the last row was there
-		if err != nil {
-			return nil, err
-		}
-		there := map[plan.Name]bool{}
-		for _, rel := range l.Tables {
-			there[rel.Name] = made || built[rel.Name] > 0
-		}
-		if tables, err = pgsync.StreamTables(ctx, r.target, l.Tables, there); err != nil {
-			return nil, err
-		}
+	return built, toBuild
+}
+
+// laneTables reads how far the rows of each table are.
+func (r *run) laneTables(ctx context.Context, s *LaneStatus, recorded map[plan.StepID]bool, built map[plan.Name]int) ([]pgsync.TableState, error) {
+	tables, err := pgsync.Tables(ctx, r.target, s.lane.Run)
+	if s.tables = len(tables); err != nil || s.tables > 0 || r.Options.Copy != plan.CopyStream {
+		return tables, err
 	}
-	for i := range tables {
-		tables[i].Built, tables[i].ToBuild = built[tables[i].Table], toBuild[tables[i].Table]
+	s.loading = true
+	made := r.slotMade(s.lane, recorded) // recorded when the last row was there
+	there := map[plan.Name]bool{}
+	for _, rel := range s.lane.Tables {
+		there[rel.Name] = made || built[rel.Name] > 0
 	}
-	return tables, nil
+	return pgsync.StreamTables(ctx, r.target, s.lane.Tables, there)
 }
 
 // sumUp says of the run what is true of its lanes: how far is the one that is furthest behind, and what is kept by the slot

@@ -73,10 +73,12 @@ func (r *run) stillFollows(ctx context.Context) error {
 	if err != nil || !done[plan.StagePublish] || done[plan.StageSwitch] {
 		return err
 	}
+	recorded, err := r.journal.Steps(ctx)
+	if err != nil {
+		return err
+	}
 	for _, l := range r.lanes {
-		if made, err := r.slotMade(ctx, l); err != nil {
-			return err
-		} else if !made {
+		if !r.slotMade(l, recorded) {
 			continue
 		}
 		if _, err = pgsync.ReadLag(ctx, r.source, l.Run); errors.Is(err, pgsync.ErrNoSlot) {
@@ -90,12 +92,8 @@ func (r *run) stillFollows(ctx context.Context) error {
 
 // slotMade tells whether the lane's slot has to be there once the publication is: a copy in streams makes it, anew with
 // every attempt.
-func (r *run) slotMade(ctx context.Context, l plan.Lane) (bool, error) {
-	if r.Options.Copy != plan.CopyStream {
-		return true, nil
-	}
-	steps, err := r.journal.Steps(ctx)
-	return steps[l.Steps(plan.Step{ID: pgsync.StepStream})[0].ID], err
+func (r *run) slotMade(l plan.Lane, recorded map[plan.StepID]bool) bool {
+	return r.Options.Copy != plan.CopyStream || recorded[l.Steps(plan.Step{ID: pgsync.StepStream})[0].ID]
 }
 
 // slotGone is what an ErrNoSlot means for the run.

@@ -20,7 +20,7 @@ type ClusterFacts struct {
 
 	RoundTrip float64 `json:"round_trip,omitempty"` // seconds from where pgleap runs; 0 is not measured
 
-	// MemoryBytes and Processors are the target's machine's, or of what the server may use of it; 0 is not known: only a
+	// MemoryBytes and Processors are those of the machine, or of what the server may use of it; 0 is not known: only a
 	// superuser can look, and only on Linux.
 	MemoryBytes int64 `json:"memory_bytes,omitempty"`
 	Processors  int   `json:"processors,omitempty"`

@@ -52,7 +52,7 @@ var knownHazards = []KnownHazard{
 	{"Row level security, and an owner that is no superuser", "target", []string{"privileges"}, ""},
 	{"DROP SUBSCRIPTION with the source away leaves slots behind", "target", []string{"leftovers"}, "the subscription gives its slot up first; the slots are dropped by a step of their own, copy slots too"},
 	{"One huge transaction is applied only when it commits", "target", []string{"long-transactions", "lag"}, "streaming = on from 14 on; the gate waits until the target is near"},
-	{"synchronous_commit = off confirms 200 ms late", "target", nil, "switched on before the switch (finish.durable)"},
+	{"synchronous_commit = off confirms 200 ms late", "target", nil, "switched on before the switch (switch.durable)"},
 	{"Statistics are not replicated", "target", []string{"statistics"}, "analyzed as soon as its rows are there (subscribe.analyze)"},
 	{"Definitions that the new major refuses: postfix operators, WITH OIDS, abstime, anyarray aggregates, vanished catalog columns, dropped extensions, plpython2", "definitions", []string{"removed-features", "schema-loads", "extensions"}, ""},
 	{"An encoding or collation that differs", "definitions", []string{"encoding-collation"}, "indexes are built anew"},

@@ -236,16 +236,48 @@ func single(ids *names, prefix, batch string, e Entry, sizes map[plan.Name]int64
 	return step
 }
 
-// heavier is how many times as long as a btree an index of the entry's access method takes, about: what takes longest
-// begins first.
+// heavier is how many times as long as a btree of one column the entry's index takes, about: what takes longest begins
+// first.
 func heavier(e Entry) int64 {
-	w := words(e.SQL)
-	for method, times := range map[string]int64{"gin": 4, "gist": 4, "spgist": 3} {
+	if times := gathered(e.SQL); times > 0 {
+		return times
+	}
+	return indexColumns(e.SQL)
+}
+
+// gathered is how many times as long as a btree of one column an index takes whose access method does not sort; 0 of a
+// btree.
+func gathered(sql string) int64 {
+	w := words(sql)
+	for method, times := range map[string]int64{"gin": 8, "gist": 8, "spgist": 6} {
 		if hasWords(w, "USING", method) {
 			return times
 		}
 	}
-	return 1
+	return 0
+}
+
+// Sorts tells whether the step builds its index by sorting.
+func Sorts(s plan.Step) bool { return gathered(s.Do.SQL) == 0 }
+
+// indexColumns counts the columns of the first list in parentheses, at least 1.
+func indexColumns(sql string) int64 {
+	columns, depth := int64(1), 0
+	for _, t := range tokens(sql) {
+		switch sql[t.start:t.end] {
+		case "(":
+			depth++
+		case ")":
+			if depth--; depth == 0 {
+				return columns
+			}
+		case ",":
+			if depth == 1 {
+				columns++
+			}
+		}
+	}
+	return columns
 }
 
 // chunked puts up to chunk entries into a step.

@@ -29,8 +29,16 @@ const StepStream plan.StepID = "subscribe.stream"
 // StepEnable lets the subscription begin.
 const StepEnable plan.StepID = "subscribe.enable"
 
-// StreamJobs is how many streams there are at a time where nothing is said.
-const StreamJobs = 4
+const mostStreams = 4
+
+// StreamJobs is how many streams there are at a time where nothing is said: on a source with few processors, if those are
+// known (else 0), no more than it has, because its clients need them, too.
+func StreamJobs(processors int) int {
+	if processors == 0 {
+		return mostStreams
+	}
+	return min(max(processors, 2), mostStreams)
+}
 
 // Connector opens the sessions of a copy.
 type Connector interface {
@@ -45,7 +53,7 @@ type Streams struct {
 	Run         plan.RunID
 	Tables      []plan.Relation
 	Jobs        int           // streams at a time
-	PartBytes   int64         // how much of a table a stream takes at a time, where tables can be split; 0: partBytes
+	PartBytes   int64         // how much of a table a stream takes at a time, where tables can be split; 0: partBytes, or a table in one go where that is as quick
 	SlotTimeout time.Duration // how long the slot's creation may wait
 	Step        plan.Step
 	Emit        func(plan.Event)
@@ -53,7 +61,7 @@ type Streams struct {
 	Point       func(name string)
 	Throttle    *Throttle // shared by all streams; nil: none
 
-	begun sync.Once
+	begun, copied sync.Once
 }
 
 // Do makes the slot and copies everything. One that was cut short left a slot whose snapshot is lost: it begins anew, and
@@ -193,13 +201,20 @@ type part struct {
 	bytes int64
 }
 
-const partBytes = 64 << 20
+const (
+	partBytes  = 64 << 20
+	wholeBytes = 2 << 30 // a table that is cut off is copied again from its beginning
+)
 
 // parts are what the streams take, the largest table first: its indexes take longest.
 func (s *Streams) parts(ctx context.Context, source *pg.Source) ([]part, error) {
 	sizes, err := readSizes(ctx, source, s.Tables)
 	if err != nil {
 		return nil, err
+	}
+	var total int64
+	for _, one := range sizes {
+		total += one.bytes
 	}
 	most := s.PartBytes
 	if most <= 0 {
@@ -211,7 +226,11 @@ func (s *Streams) parts(ctx context.Context, source *pg.Source) ([]part, error) 
 	for _, r := range tables {
 		now := sizes[r.Name]
 		conditions := []string{""}
-		if n := min((now.bytes+most-1)/most, now.pages); n > 1 {
+		n := min((now.bytes+most-1)/most, now.pages)
+		if s.PartBytes == 0 && now.bytes <= wholeBytes && 4*now.bytes*int64(s.Jobs) <= 5*total {
+			n = 1 // no more than a stream's share: to cut it would gain nothing
+		}
+		if n > 1 {
 			if conditions, err = ranges(ctx, source, r, now.pages, n); err != nil {
 				return nil, err
 			}
@@ -269,6 +288,13 @@ where i.indrelid = to_regclass($3) and i.indisprimary and i.indisvalid and i.ind
 	return plan.QuoteIdent(column), bounds, nil
 }
 
+// frozen tells whether the part's rows can be written as those of a transaction long past, which spares PostgreSQL a second
+// writing of every page: for that, the transaction that copies must have truncated the table. A small table is quicker
+// without the new files.
+func (p part) frozen() bool { return p.where == "" && p.bytes >= frozenFrom }
+
+const frozenFrom = 1 << 20
+
 // statements are what reads the part on the source, and what writes it on the target.
 func (p part) statements() (read, write string) {
 	var columns []string
@@ -280,22 +306,34 @@ func (p part) statements() (read, write string) {
 		columns = append(columns, plan.QuoteIdent(c.Name))
 		binary = binary && binarySafe(c.Type)
 	}
-	format, where := "", ""
-	if binary && len(columns) > 0 {
-		format = " with (format binary)"
-	}
+	where := ""
 	if p.where != "" {
 		where = " where " + p.where
 	}
+	var options []string
+	if binary && len(columns) > 0 {
+		options = []string{"format binary"}
+	}
 	list := strings.Join(columns, ", ")
-	read = fmt.Sprintf("copy (select %s from only %s%s) to stdout%s", list, p.table.Name, where, format)
+	read = fmt.Sprintf("copy (select %s from only %s%s) to stdout", list, p.table.Name, where)
 	if where == "" && len(columns) > 0 {
-		read = fmt.Sprintf("copy %s (%s) to stdout%s", p.table.Name, list, format)
+		read = fmt.Sprintf("copy %s (%s) to stdout", p.table.Name, list)
+	}
+	read += with(options)
+	if p.frozen() {
+		options = append(options, "freeze")
 	}
 	if len(columns) == 0 { // rows without a column
-		return read, fmt.Sprintf("copy %s from stdin", p.table.Name)
+		return read, fmt.Sprintf("copy %s from stdin", p.table.Name) + with(options)
 	}
-	return read, fmt.Sprintf("copy %s (%s) from stdin%s", p.table.Name, list, format)
+	return read, fmt.Sprintf("copy %s (%s) from stdin", p.table.Name, list) + with(options)
+}
+
+func with(options []string) string {
+	if len(options) == 0 {
+		return ""
+	}
+	return " with (" + strings.Join(options, ", ") + ")"
 }
 
 // streamAttempts is how often a part is copied at most, within the snapshot.
@@ -451,7 +489,7 @@ func (w *stream) pinned(ctx context.Context) error {
 	return nil
 }
 
-// carry copies a part. A COPY is one transaction: what was cut short has left nothing.
+// carry copies a part, in one transaction on the target: what was cut short has left nothing.
 func (w *stream) carry(ctx context.Context, p part) error {
 	read, write := p.statements()
 	for attempt := 1; ; attempt++ {
@@ -459,6 +497,10 @@ func (w *stream) carry(ctx context.Context, p part) error {
 		err := w.open(ctx)
 		if err == nil {
 			err = w.pinned(ctx)
+		}
+		var transaction string
+		if err == nil {
+			transaction, err = w.begin(ctx, p)
 		}
 		if err == nil {
 			w.begun.Do(func() { w.Point(string(w.Step.ID) + ".part") })
@@ -469,12 +511,20 @@ func (w *stream) carry(ctx context.Context, p part) error {
 				return w.Throttle.Take(ctx, n)
 			})
 		}
-		if err == nil { // the lock on the table goes with the transaction
-			_, err = w.from.Exec(ctx, "commit")
+		if err == nil {
+			w.copied.Do(func() { w.Point(string(w.Step.ID) + ".copied") })
+			err = w.commit(ctx, transaction)
 		}
 		if err == nil {
 			w.work.bytes.Add(p.bytes - counted)
-			return nil
+			// The lock on the table goes with the transaction, or with the session. The rows are there: whatever becomes of
+			// this one, a second attempt would double them.
+			if w.from != nil {
+				if _, err := w.from.Exec(ctx, "commit"); err != nil {
+					w.close()
+				}
+			}
+			return ctx.Err()
 		}
 		w.work.bytes.Add(-counted)
 		w.close()
@@ -482,5 +532,64 @@ func (w *stream) carry(ctx context.Context, p part) error {
 			return fmt.Errorf("copy %s: %w", p.table.Name, err)
 		}
 		w.Emit(plan.Event{Kind: plan.EventNote, Step: w.Step.ID, Message: fmt.Sprintf("copying %s was cut short, tried again within the same snapshot: %v", plan.OneLine(p.table.Name.String()), err)})
+	}
+}
+
+// begin begins the part's transaction on the target, and returns its id.
+func (w *stream) begin(ctx context.Context, p part) (id string, err error) {
+	script := "begin; "
+	if p.frozen() {
+		script += "truncate only " + p.table.Name.String() + "; "
+	}
+	rows, err := w.to.Script(ctx, script+"select txid_current()")
+	if err != nil {
+		return "", err
+	}
+	return rows[len(rows)-1][0], nil
+}
+
+// commit ends the part's transaction. Where the connection is lost meanwhile, another session asks what became of it: the
+// rows must not come twice.
+func (w *stream) commit(ctx context.Context, id string) error {
+	_, lost := w.to.Exec(ctx, "commit")
+	if lost == nil || ctx.Err() != nil || pg.Code(lost) != "" && !pg.ConnectionLost(lost) {
+		return lost
+	}
+	w.close()
+	t, err := w.Connect.OpenTarget(ctx)
+	if err != nil {
+		return fmt.Errorf("%w; whether it was committed is not known: %w", lost, err)
+	}
+	defer t.Close()
+	committed, err := committed(ctx, t, id)
+	if err != nil {
+		return err
+	}
+	if !committed {
+		return lost
+	}
+	return nil
+}
+
+// committed waits until the transaction has ended, and tells how.
+func committed(ctx context.Context, t *pg.Target, id string) (bool, error) {
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for {
+		var status string
+		if err := t.QueryRow(ctx, "select coalesce(txid_status("+id+"), 'forgotten')").Scan(&status); err != nil {
+			return false, fmt.Errorf("ask what became of transaction %s: %w", id, err)
+		}
+		switch status {
+		case "committed", "aborted":
+			return status == "committed", nil
+		case "forgotten":
+			return false, fmt.Errorf("the target does not know any more what became of transaction %s", id)
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-tick.C:
+		}
 	}
 }

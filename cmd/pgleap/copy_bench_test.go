@@ -50,7 +50,8 @@ type copyBound struct {
 // The dataset loaded is orders with writes on the source all the while, until the target has them all. It prints a
 // table for each dataset, and fails when a bound is passed at full size. The environment makes it shorter: COPY_PAIR
 // (15-17), COPY_DATASETS (orders,loaded,uuid,big,small), COPY_WAYS (native,pgcopydb,floor,stream,server), COPY_TURNS
-// (3), COPY_SCALE (100 percent), COPY_RATE (300 writes a second; 0 leaves the dataset loaded out).
+// (3), COPY_SCALE (100 percent), COPY_RATE (300 writes a second; 0 leaves the dataset loaded out), COPY_FLAGS (more flags
+// of pgleap sync).
 //
 //	go test -run '^$' -bench 'Copy$' -benchtime 1x -timeout 600m ./cmd/pgleap
 func BenchmarkCopy(b *testing.B) {

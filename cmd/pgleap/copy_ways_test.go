@@ -160,7 +160,8 @@ func pgcopydbVersion() string {
 
 // pgleap runs sync as a user would.
 func (r *copyRun) pgleap(way string) {
-	cmd := benchTool(r.sourceURI(), r.targetURI(), "sync", "--copy", way, "--json")
+	args := append([]string{"sync", "--copy", way, "--json"}, strings.Fields(os.Getenv("COPY_FLAGS"))...)
+	cmd := benchTool(r.sourceURI(), r.targetURI(), args...)
 	cmd.Env = append(cmd.Env, "PGLEAP_REPORT="+r.b.TempDir())
 	r.result.stages = copyStagesOf(r.own(cmd))
 }

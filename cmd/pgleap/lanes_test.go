@@ -142,7 +142,7 @@ func TestLanesKilled(t *testing.T) {
 		{"stream", "subscribe.stream.2.part"},
 		{"stream", "subscribe.stream.2.done"},
 		{"stream", "subscribe.enable.2.after"},
-		{"server", "finish.durable.2.before"},
+		{"server", "switch.durable.2.before"},
 	} {
 		t.Run(c.way+"_"+c.at, func(t *testing.T) {
 			u := s.upgrade(t, onLanes)

@@ -145,6 +145,17 @@ func TestStreamCut(t *testing.T) {
 		cut(t, u, "query like 'begin isolation%'").exits(exitOK).says("tried again within the same snapshot")
 		u.equal()
 	})
+	t.Run("a stream whose rows are there", func(t *testing.T) { // those are not copied twice
+		u := s.upgrade(t, everyKindFor(14))
+		run := u.start([]string{stopAt + "=subscribe.stream.copied"}, append([]string{"sync", "--json"}, streamed...)...)
+		awaitStopped(t, run)
+		if n := u.source.run("select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and application_name like 'pgleap/%' and state = 'idle in transaction' and query ilike 'copy%'"); n == "0" {
+			t.Fatal("there is nothing to cut")
+		}
+		goOn(t, run)
+		run.wait().exits(exitOK)
+		u.equal()
+	})
 	t.Run("the snapshot", func(t *testing.T) {
 		u := s.upgrade(t, everyKindFor(14))
 		cut(t, u, everySession).exits(exitOK).says("the copy begins anew, with another snapshot")

@@ -50,6 +50,7 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 		back = backStages(lanes, source, cutover.Stage(leads, sel, sequences.SwitchStatement, locked, nil, cutover.Copies{}))
 		cut = cutover.WithWayBack([]plan.Lane{plan.Whole(run.Back(), nil)}, plan.Forward, cut, target.Version)
 	}
+	cut.Steps = append(pgsync.DurableSteps(lanes), cut.Steps...)
 	if views := populated(sel.MatViews); o.RefreshMatViews && len(views) > 0 {
 		stages = append(stages, refresh(views))
 	}
@@ -212,7 +213,6 @@ func finish(lanes []plan.Lane, source, target plan.Facts, sel plan.Selection, o 
 			Lock: "ACCESS SHARE on every table of either side, for an instant", Notice: noticeReads,
 		},
 	)
-	steps = append(steps, pgsync.DurableSteps(lanes)...)
 	steps = append(steps, settingSteps(roles)...)
 	if o.Guarded(sel) {
 		steps = append(steps, cutover.GuardStep(cutover.StepGuard, plan.Source, sel.Fenced()))

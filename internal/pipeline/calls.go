@@ -38,7 +38,7 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 	case pgsync.CallStream:
 		defer r.walGuard.copies()()
 		return (&pgsync.Streams{
-			Connect: loader{r}, Run: r.laneOf(s).Run, Tables: r.laneOf(s).Tables, Jobs: cmp.Or(r.Options.CopyJobs, pgsync.StreamJobs), PartBytes: r.Options.CopySplit, SlotTimeout: r.Options.SlotTimeout, Step: s, Emit: r.copying, Point: r.point, Loaded: r.loading.there, Throttle: r.walGuard.throttled(),
+			Connect: loader{r}, Run: r.laneOf(s).Run, Tables: r.laneOf(s).Tables, Jobs: cmp.Or(r.Options.CopyJobs, pgsync.StreamJobs(r.plan.Source.Cluster.Processors)), PartBytes: r.Options.CopySplit, SlotTimeout: r.Options.SlotTimeout, Step: s, Emit: r.copying, Point: r.point, Loaded: r.loading.there, Throttle: r.walGuard.throttled(),
 		}).Do(ctx, r.source)
 	case pgsync.CallUnslot:
 		publisher, lane := r.publisher(s)

@@ -174,8 +174,17 @@ func watchRelease(emit func(plan.Event), released *bool) func(plan.Event) {
 	}
 }
 
-// switchOver walks the stage of the switch, in the run's direction.
+// switchOver walks the stage of the switch.
 func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
+	err := r.switchIn(ctx, stage)
+	if r.Control.Rehearse || err != nil && plan.KindOf(err) != plan.KindPastReturn {
+		r.relax(stage)
+	}
+	return err
+}
+
+// switchIn walks the stage of the switch, in the run's direction.
+func (r *run) switchIn(ctx context.Context, stage plan.Stage) error {
 	fenced, err := r.fenced(ctx)
 	if err != nil {
 		return err
@@ -199,6 +208,9 @@ func (r *run) switchOver(ctx context.Context, stage plan.Stage) error {
 		_, err := r.held(ctx, moving)
 		if err == nil {
 			err = moving.Err()
+		}
+		if err == nil {
+			err = r.durable(ctx)
 		}
 		if err != nil {
 			return plan.Fail(plan.KindPastReturn, r.direction.Words("mend it, then run pgleap cutover again, it goes on from here"), r.direction.Words("the source stays fenced and the target is the truth, but the clients cannot be moved there")+": %w", err)

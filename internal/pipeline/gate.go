@@ -39,7 +39,41 @@ func (r *run) gate(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if err := r.awaitReady(ctx); err != nil { // first: one that is far behind had better stay fast
+		return err
+	}
+	if err := r.durable(ctx); err != nil {
+		return err
+	}
 	return r.awaitReady(ctx)
+}
+
+// durable lets apply commit synchronously.
+func (r *run) durable(ctx context.Context) error {
+	stage := r.switchStage()
+	for _, s := range stage.Steps {
+		if !pgsync.IsDurable(s) {
+			continue
+		}
+		if err := r.step(ctx, r.target, stage, s, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// relax takes durable back after a switch that was not made: apply would be several times slower until the next one.
+func (r *run) relax(stage plan.Stage) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for _, s := range stage.Steps {
+		if !pgsync.IsDurable(s) {
+			continue
+		}
+		if _, err := r.target.Exec(ctx, pgsync.RelaxStatement(r.laneOf(s).Run)); err != nil {
+			r.Log.Warn("apply goes on to commit synchronously, which is slower", "error", err)
+		}
+	}
 }
 
 // awaitReady waits until the side that takes over is near.

@@ -51,6 +51,7 @@ func (r *run) loadOnce(ctx context.Context, stage plan.Stage, copying plan.Step,
 		}
 	}
 	l := newLoading(steps, recorded, r.indexBytes())
+	l.loaders = min(max(r.Options.Jobs, 1), l.total)
 	r.loading = l
 	defer func() { r.loading = nil }()
 	group, inner := errgroup.WithContext(ctx)
@@ -62,7 +63,7 @@ func (r *run) loadOnce(ctx context.Context, stage plan.Stage, copying plan.Step,
 		l.everything()
 		return nil
 	})
-	for range min(max(r.Options.Jobs, 1), l.total) {
+	for range l.loaders {
 		group.Go(func() error { return r.loader(inner, stage, l, recorded) })
 	}
 	return group.Wait()
@@ -75,10 +76,19 @@ func (r *run) loader(ctx context.Context, stage plan.Stage, l *loading, recorded
 		return err
 	}
 	defer t.Close()
+	settings := ""
 	for {
-		steps := l.next()
+		steps, busy := l.next()
 		if len(steps) == 0 {
 			return ctx.Err()
+		}
+		if s := steps[0]; s.Batch == schema.BatchIndexes && s.Weight > smallTable {
+			if wanted := buildSettings(r.plan.Target, busy, s); wanted != settings {
+				if _, err := t.Script(ctx, wanted); err != nil {
+					return fmt.Errorf("set up a session on the target: %w", err)
+				}
+				settings = wanted
+			}
 		}
 		if len(steps) == 1 || !r.together(ctx, t, stage, steps) {
 			for _, s := range steps {
@@ -152,8 +162,11 @@ type loading struct {
 	ready  []plan.Step // sorted, the heaviest last
 	total  int         // steps
 	done   int
-	over   bool // nothing more is handed out
-	copied bool // all rows are there
+	doing  int // loaders that have one in hand
+
+	loaders int  // sessions
+	over    bool // nothing more is handed out
+	copied  bool // all rows are there
 
 	copy    plan.Event // the last that the copy told
 	bytes   int64      // of the source's indexes that are built
@@ -245,23 +258,28 @@ const (
 	smallSteps = 32
 )
 
-// next waits for a step, or for several over small tables; none when all are handed out.
-func (l *loading) next() []plan.Step {
+// next waits for a step, or for several over small tables; none when all are handed out. It also returns how many of the
+// sessions are busy from now on: while rows come, all of them.
+func (l *loading) next() (steps []plan.Step, busy int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(l.ready) == 0 && !l.over && l.done < l.total {
 		l.change.Wait()
 	}
 	if l.over || len(l.ready) == 0 {
-		return nil
+		return nil, 0
 	}
 	n := 1
 	for last := len(l.ready); l.ready[last-n].Weight <= smallTable && n < min(smallSteps, last); {
 		n++
 	}
-	steps := slices.Clone(l.ready[len(l.ready)-n:])
+	steps = slices.Clone(l.ready[len(l.ready)-n:])
 	l.ready = l.ready[:len(l.ready)-n]
-	return steps
+	l.doing++
+	if !l.copied {
+		return steps, l.loaders
+	}
+	return steps, min(l.doing+len(l.ready), l.loaders)
 }
 
 // finished notes that the steps are done, and returns how far everything is, and whether the copy is over.
@@ -269,6 +287,7 @@ func (l *loading) finished(steps []plan.Step) (e plan.Event, copied bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.done += len(steps)
+	l.doing--
 	for _, s := range steps {
 		t := l.tables[*s.Table]
 		if s.Batch == schema.BatchIndexes {

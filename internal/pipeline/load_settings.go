@@ -7,6 +7,7 @@ import (
 
 	"pgleap/internal/pgver"
 	"pgleap/plan"
+	"pgleap/schema"
 )
 
 // loadSettings are what sessions set that build indexes: for themselves alone, and for as long as they live.
@@ -18,11 +19,8 @@ func loadSettings(target plan.Facts, o plan.Options) string {
 	if target.Role.Superuser {
 		settings = append(settings, impatient)
 	}
-	if memory := maintenanceMemory(target, o); memory > 0 {
-		settings = append(settings, fmt.Sprintf("set maintenance_work_mem = '%dMB'", memory>>20))
-	}
-	if workers, known := maintenanceWorkers(target, o); known {
-		settings = append(settings, fmt.Sprintf("set max_parallel_maintenance_workers = %d", workers))
+	if build := buildSettings(target, o.Jobs, plan.Step{}); build != "" {
+		settings = append(settings, build)
 	}
 	return strings.Join(settings, ";\n") + ";"
 }
@@ -31,34 +29,42 @@ func loadSettings(target plan.Facts, o plan.Options) string {
 // after a second by default. Tables that were just filled have one on them more often than not. For superusers only.
 const impatient = "set deadlock_timeout = '20ms'"
 
+// Measured with 4 million rows, four btrees of one and two columns, one process each: 64 MB 10.7 s, 256 MB 11.8 s, 1.5 GB
+// 12.2 s: sorts that outgrow the processor's caches are slower than merging what was sorted within them.
 const (
-	// mostMaintenance: more makes sorts no faster, it makes them miss the processor's caches. Measured with 4 million rows and
-	// five indexes, one of them GIN: 256 MB 27.7 s, 1.5 GB 28.7 s.
-	mostMaintenance = 256 << 20
-	shareOfMemory   = 8        // that all index builds together may take
-	buffersOfMemory = 4        // shared_buffers is about that share of a server's memory, where nobody can look
-	leastWorkMem    = 64 << 20 // PostgreSQL's own default
+	sortMemory    = 64 << 20  // PostgreSQL's own default
+	mergeOrder    = 250       // parts that PostgreSQL merges in one go with sortMemory: one for each 256 kB of it
+	otherMemory   = 256 << 20 // for gin and gist, which gather entries instead of sorting them
+	mostMemory    = 1 << 30
+	shareOfMemory = 8 // that all index builds together may take
+	// buffersOfMemory: shared_buffers is about that share of a server's memory, where nobody can look.
+	buffersOfMemory = 4
 )
 
-// maintenanceMemory is in bytes; 0 leaves the server's own setting.
-func maintenanceMemory(target plan.Facts, o plan.Options) int64 {
+// buildSettings are what a session sets to do the step, where so many sessions build at a time; without a step, any one.
+// Empty where what the server has is right.
+func buildSettings(target plan.Facts, busy int, s plan.Step) string {
+	busy = max(busy, 1)
+	var settings []string
+	processes := int64(1)
+	if n := target.Cluster.Processors; n > 0 && target.Version.Has(pgver.ParallelIndexBuild) {
+		processes = int64(min(max(n/busy, 1), 9)) // all builds together shall not be more of them than there are processors
+		settings = append(settings, fmt.Sprintf("set max_parallel_maintenance_workers = %d", processes-1))
+	}
 	memory := target.Cluster.MemoryBytes
 	if memory == 0 {
 		pages, _ := strconv.ParseInt(target.Settings["shared_buffers"], 10, 64)
 		memory = pages * 8192 * buffersOfMemory
 	}
+	wanted := max(sortMemory*processes, min(s.Weight/mergeOrder, mostMemory))
+	if !schema.Sorts(s) {
+		wanted = max(wanted, otherMemory)
+	}
 	own, _ := strconv.ParseInt(target.Settings["maintenance_work_mem"], 10, 64) // kB
-	each := min(memory/shareOfMemory/int64(max(o.Jobs, 1)), mostMaintenance) >> 20 << 20
-	if each <= max(own<<10, leastWorkMem) {
-		return 0
+	if each := min(wanted, memory/shareOfMemory/int64(busy)); each > own<<10 {
+		settings = append(settings, fmt.Sprintf("set maintenance_work_mem = '%dMB'", each>>20))
+	} else {
+		settings = append(settings, "reset maintenance_work_mem")
 	}
-	return each
-}
-
-// maintenanceWorkers help one index build; those of all builds together shall not be more than there are processors.
-func maintenanceWorkers(target plan.Facts, o plan.Options) (n int, known bool) {
-	if target.Cluster.Processors == 0 || !target.Version.Has(pgver.ParallelIndexBuild) {
-		return 0, false
-	}
-	return min(target.Cluster.Processors/max(o.Jobs, 1), 8), true
+	return strings.Join(settings, ";\n")
 }

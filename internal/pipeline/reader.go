@@ -119,11 +119,9 @@ func (r *reader) readSource(ctx context.Context) error {
 	}
 	r.reading.Source.Address = r.Source.HostPort()
 	r.reading.Source.Cluster.Settings = settings
-	trip, err := roundTrip(ctx, r.source)
-	if err != nil {
+	if err := readMachine(ctx, r.source, &r.reading.Source.Cluster); err != nil {
 		return fmt.Errorf("source: %w", err)
 	}
-	r.reading.Source.Cluster.RoundTrip = trip
 	close(r.sourceRead)
 	return nil
 }
@@ -144,17 +142,20 @@ func (r *reader) readTarget(ctx context.Context) error {
 	}
 	r.reading.Target.Address = r.Target.HostPort()
 	r.reading.Target.Cluster.Settings = settings
-	trip, err := roundTrip(ctx, r.target)
-	if err != nil {
+	if err := readMachine(ctx, r.target, &r.reading.Target.Cluster); err != nil {
 		return fmt.Errorf("target: %w", err)
-	}
-	c := &r.reading.Target.Cluster
-	c.RoundTrip = trip
-	if c.MemoryBytes, c.Processors = catalog.Machine(ctx, r.target); ctx.Err() != nil {
-		return ctx.Err()
 	}
 	close(r.targetRead)
 	return nil
+}
+
+// readMachine measures how far a server is, and reads what it has.
+func readMachine(ctx context.Context, q pg.Querier, c *plan.ClusterFacts) (err error) {
+	if c.RoundTrip, err = roundTrip(ctx, q); err != nil {
+		return err
+	}
+	c.MemoryBytes, c.Processors = catalog.Machine(ctx, q)
+	return ctx.Err()
 }
 
 // dump finds a pg_dump, and reads the definitions where they are asked for. Whether it fails for a reason that the

@@ -89,6 +89,24 @@ func TestStreamCopy(t *testing.T) {
 	}
 }
 
+// TestStreamWhole: a table that is copied in one go ends up as one that VACUUM FREEZE has been over, and equal.
+func TestStreamWhole(t *testing.T) {
+	for _, pair := range [][2]int{{10, 14}, {17, 18}} {
+		t.Run(fmt.Sprintf("%d_%d", pair[0], pair[1]), func(t *testing.T) {
+			t.Parallel()
+			s := startServers(t, pair[0], pair[1])
+			u := s.upgrade(t, `create table a (id int primary key, v text); insert into a select g, md5(g::text) from generate_series(1, 40000) g;
+				create table b (id int primary key, v text, x xml); insert into b select g, md5(g::text), '<x/>' from generate_series(1, 40000) g;
+				create table c (id int primary key, v text); insert into c select g, string_agg(md5(g::text || n), '') from generate_series(1, 50) g, generate_series(1, 2000) n group by 1`)
+			u.killed("subscribe.stream.copied", "sync", "--copy", "stream")
+			u.run(exitOK, "sync", "--copy", "stream")
+			u.source.run("delete from b where id = 7; update a set v = 'x' where id < 5")
+			u.equal()
+			u.target.is("2", "select count(*) from pg_class where relname in ('a', 'b') and relallvisible > 0")
+		})
+	}
+}
+
 // equal fails the test unless both servers hold the same rows; what was written last may still be on its way.
 func (u *upgrade) equal() {
 	u.t.Helper()

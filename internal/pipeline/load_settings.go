@@ -63,7 +63,7 @@ func buildSettings(target plan.Facts, busy int, s plan.Step) string {
 	own, _ := strconv.ParseInt(target.Settings["maintenance_work_mem"], 10, 64) // kB
 	if each := min(wanted, memory/shareOfMemory/int64(busy)); each > own<<10 {
 		settings = append(settings, fmt.Sprintf("set maintenance_work_mem = '%dMB'", each>>20))
-	} else {
+	} else if s.ID != "" { // the step before may have set it
 		settings = append(settings, "reset maintenance_work_mem")
 	}
 	return strings.Join(settings, ";\n")

@@ -48,18 +48,26 @@ type Standby struct {
 }
 
 // ReadStandbys reads them, the one that is farthest behind first. One that never replays, such as pg_receivewal, is
-// none. What a role without pg_monitor may not see is left out.
-func ReadStandbys(ctx context.Context, s *pg.Source) ([]Standby, error) {
-	rows, err := s.Query(ctx, `select coalesce(nullif(r.application_name, ''), host(r.client_addr), 'pid ' || r.pid), greatest((pg_current_wal_lsn() - r.replay_lsn)::int8, 0)
-from pg_stat_replication r where r.state = 'streaming' and r.replay_lsn is not null
+// none. Hidden is how many there may be beside them that the role may not look at, for want of pg_monitor.
+func ReadStandbys(ctx context.Context, s *pg.Source) (standbys []Standby, hidden int, err error) {
+	rows, err := s.Query(ctx, `select coalesce(nullif(r.application_name, ''), host(r.client_addr), 'pid ' || r.pid), case when r.state is not null then greatest((pg_current_wal_lsn() - r.replay_lsn)::int8, 0) end
+from pg_stat_replication r where (r.state is null or r.state = 'streaming' and r.replay_lsn is not null)
   and not exists (select from pg_replication_slots l where l.active_pid = r.pid and l.slot_type = 'logical')
-order by 2 desc, 1`)
+order by 2 desc nulls last, 1`)
 	if err != nil {
-		return nil, fmt.Errorf("read how far the standbys are: %w", err)
+		return nil, 0, fmt.Errorf("read how far the standbys are: %w", err)
 	}
-	standbys, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Standby])
-	if err != nil {
-		return nil, fmt.Errorf("read how far the standbys are: %w", err)
+	var name string
+	var behind *int64
+	if _, err = pgx.ForEachRow(rows, []any{&name, &behind}, func() error {
+		if behind == nil {
+			hidden++
+		} else {
+			standbys = append(standbys, Standby{name, *behind})
+		}
+		return nil
+	}); err != nil {
+		return nil, 0, fmt.Errorf("read how far the standbys are: %w", err)
 	}
-	return standbys, nil
+	return standbys, hidden, nil
 }

@@ -60,6 +60,8 @@ type Streams struct {
 	Loaded      func(table plan.Name) // told of each table whose rows are there
 	Point       func(name string)
 	Throttle    *Throttle // shared by all streams; nil: none
+	// Watched does what may have to wait for somebody's lock, and says meanwhile for whose.
+	Watched func(ctx context.Context, t *pg.Target, f func() error) error
 
 	begun, copied sync.Once
 }
@@ -105,7 +107,10 @@ func (s *Streams) empty(ctx context.Context) error {
 		}
 	}
 	for chunk := range slices.Chunk(names, 500) {
-		if _, err := t.Exec(ctx, "truncate "+strings.Join(chunk, ", ")); err != nil {
+		if err := s.Watched(ctx, t, func() error {
+			_, err := t.Exec(ctx, "truncate "+strings.Join(chunk, ", "))
+			return err
+		}); err != nil {
 			return fmt.Errorf("empty the tables of the target: %w", err)
 		}
 	}
@@ -290,8 +295,8 @@ where i.indrelid = to_regclass($3) and i.indisprimary and i.indisvalid and i.ind
 
 // frozen tells whether the part's rows can be written as those of a transaction long past, which spares PostgreSQL a second
 // writing of every page: for that, the transaction that copies must have truncated the table. A small table is quicker
-// without the new files.
-func (p part) frozen() bool { return p.where == "" && p.bytes >= frozenFrom }
+// without the new files; and whoever looks into a table on the target waits until it is there, which must not be for long.
+func (p part) frozen() bool { return p.where == "" && p.bytes >= frozenFrom && p.bytes <= wholeBytes }
 
 const frozenFrom = 1 << 20
 

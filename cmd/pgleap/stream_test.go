@@ -107,6 +107,20 @@ func TestStreamWhole(t *testing.T) {
 	}
 }
 
+// TestStreamSaysWhomItWaitsFor: what a killed attempt left running on the target can hold up the next one for long.
+func TestStreamSaysWhomItWaitsFor(t *testing.T) {
+	s := startServers(t, 14, 18)
+	u := s.upgrade(t, everyKindFor(14))
+	u.killed("subscribe.stream.copied", append([]string{"sync"}, streamed...)...)
+	holder := connect(t, u.targetURI)
+	holder.run("begin; lock table short, wide, parted in share mode")
+	run := u.start(nil, append([]string{"sync"}, streamed...)...)
+	run.awaits("on the target a lock is waited for")
+	holder.run("commit")
+	run.wait().exits(exitOK)
+	u.equal()
+}
+
 // equal fails the test unless both servers hold the same rows; what was written last may still be on its way.
 func (u *upgrade) equal() {
 	u.t.Helper()

@@ -288,12 +288,21 @@ func TestCopyPausesForStandby(t *testing.T) {
 			u.source.run("select pg_logical_emit_message(false, 'pgleap-test', repeat('x', 3000000))")
 			p := u.start(nil, "sync", "--json", "--copy", way, "--max-standby-lag", "2MB")
 			p.awaits(says)
-			u.target.is("0", "select count(*) from t1")
+			u.target.is("0", "select count(*) from pgleap.event where kind = 'step-done' and step like 'subscribe.index.%'") // a table is locked while its rows come
 			standby.run("select pg_wal_replay_resume()")
 			p.wait().exits(exitOK).says("the copy goes on: the standbys are")
 			u.equal()
 		})
 	}
+	t.Run("unseen", func(t *testing.T) { // a role without pg_monitor is told that nobody looks
+		u := s.upgrade(t, "")
+		u.source.run("create role plain login replication password 'plain-standby'; grant create on database " + u.name + " to plain; grant all on schema public to plain")
+		plain := u.servers.source.URIFor("plain", "plain-standby", u.name)
+		connect(t, plain).run(fourTables)
+		u.target.run("create role plain")
+		u.runWith([]string{"PGLEAP_SOURCE=" + plain}, exitOK, "sync", "--json").says("the copy does not pause for standbys", "grant pg_monitor to plain")
+		u.equal()
+	})
 }
 
 // follower starts a standby that streams from the source.

@@ -10,6 +10,7 @@ import (
 	"pgleap/cutover"
 	"pgleap/internal/catalog"
 	"pgleap/internal/journal"
+	"pgleap/internal/pg"
 	"pgleap/plan"
 	"pgleap/schema"
 	"pgleap/sequences"
@@ -38,6 +39,10 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 	case pgsync.CallStream:
 		defer r.walGuard.copies()()
 		return (&pgsync.Streams{
+			Watched: func(ctx context.Context, t *pg.Target, f func() error) error {
+				_, err := r.watchedOn(ctx, s.ID, t, f)
+				return err
+			},
 			Connect: loader{r}, Run: r.laneOf(s).Run, Tables: r.laneOf(s).Tables, Jobs: cmp.Or(r.Options.CopyJobs, pgsync.StreamJobs(r.plan.Source.Cluster.Processors)), PartBytes: r.Options.CopySplit, SlotTimeout: r.Options.SlotTimeout, Step: s, Emit: r.copying, Point: r.point, Loaded: r.loading.there, Throttle: r.walGuard.throttled(),
 		}).Do(ctx, r.source)
 	case pgsync.CallUnslot:

@@ -46,7 +46,7 @@ const snapshots = 3
 
 func (r *run) loadOnce(ctx context.Context, stage plan.Stage, copying plan.Step, steps []plan.Step, recorded map[plan.StepID]bool) error {
 	if copying.Do.Call == pgsync.CallStream && !recorded[copying.ID] {
-		if err := r.loadAnew(ctx, stage, steps, recorded); err != nil {
+		if _, err := r.watched(ctx, copying.ID, func() error { return r.loadAnew(ctx, stage, steps, recorded) }); err != nil {
 			return err
 		}
 	}

@@ -46,6 +46,7 @@ type walGuard struct {
 	blind   bool // the source could not be looked at the last time
 	holding bool // tables of the server's copy are held
 	mayNot  bool // the role may not hold them
+	hidden  bool // it was told that standbys cannot be seen
 	toldAt  time.Time
 }
 
@@ -174,9 +175,14 @@ func (g *walGuard) look(ctx context.Context, source *pg.Source) error {
 	if err != nil {
 		return err
 	}
-	standbys, err := pgsync.ReadStandbys(ctx, source)
+	standbys, hidden, err := pgsync.ReadStandbys(ctx, source)
 	if err != nil {
 		return err
+	}
+	if hidden > 0 && g.Options.MaxStandbyLag >= 0 && !g.hidden {
+		g.hidden = true
+		g.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf("the copy does not pause for standbys of the source that fall behind: role %s may not see how far %s of it is. Mend: grant pg_monitor to %s",
+			plan.OneLine(g.Source.User()), plan.Plural(hidden, "walsender"), plan.QuoteIdent(g.Source.User())), Data: map[string]any{"reason": "standby-lag", "hidden": hidden}})
 	}
 	g.judge(time.Now(), slots)
 	g.follows(standbys)

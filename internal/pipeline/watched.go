@@ -15,16 +15,21 @@ const lookEvery = 500 * time.Millisecond
 // watched runs f, whose statements on the run's sessions may wait for somebody's lock, and says meanwhile for
 // whom. It returns those that were in the way last.
 func (r *run) watched(ctx context.Context, step plan.StepID, f func() error) ([]pg.Blocker, error) {
+	return r.watchedOn(ctx, step, r.target, f)
+}
+
+// watchedOn is watched where it is another session on the target that may wait.
+func (r *run) watchedOn(ctx context.Context, step plan.StepID, t *pg.Target, f func() error) ([]pg.Blocker, error) {
 	watching, stop := context.WithCancel(ctx)
 	seen := make(chan []pg.Blocker, 1)
-	go func() { seen <- r.lookForBlockers(watching, step) }()
+	go func() { seen <- r.lookForBlockers(watching, step, t.PID()) }()
 	err := f()
 	stop()
 	return <-seen, err
 }
 
-// lookForBlockers opens its sessions at the first look: most statements are over before.
-func (r *run) lookForBlockers(ctx context.Context, step plan.StepID) (last []pg.Blocker) {
+// lookForBlockers looks after the run's session on the source and the target's backend waits. It opens its sessions at the first look: most statements are over before.
+func (r *run) lookForBlockers(ctx context.Context, step plan.StepID, waits uint32) (last []pg.Blocker) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	var source *pg.Source
@@ -58,7 +63,7 @@ func (r *run) lookForBlockers(ctx context.Context, step plan.StepID) (last []pg.
 			q   pg.Querier
 			pid uint32
 			on  plan.Side
-		}{{source, r.source.PID(), plan.Source}, {target, r.target.PID(), plan.Target}} {
+		}{{source, r.source.PID(), plan.Source}, {target, waits, plan.Target}} {
 			if now, err := pg.Blockers(ctx, look.q, look.pid); err == nil && len(now) > 0 {
 				last = now
 				r.emit(plan.Event{

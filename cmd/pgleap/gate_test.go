@@ -87,3 +87,23 @@ func TestGateIdentity(t *testing.T) {
 	u.run(exitOK, "cutover", "--confirm", u.name)
 	u.target.is("1|x", "select (select count(*) from orders), (select name from customers where id = 1)")
 }
+
+// TestDurable: apply commits synchronously from right before the switch on, and asynchronously again when it is not made.
+func TestDurable(t *testing.T) {
+	s := startServers(t, 13, 18)
+	u := s.upgrade(t, small)
+	commits := func(want string) {
+		t.Helper()
+		u.target.is(want, "select subsynccommit from pg_subscription where subname = 'pgleap_"+u.name+"'")
+	}
+	u.run(exitOK, "sync")
+	commits("off")
+	u.killed("switch.marked", "cutover", "--confirm", u.name)
+	commits("on")
+	u.run(exitOK, "cutover", "--rehearse", "--confirm", u.name)
+	commits("off")
+	u.run(exitOK, "cutover", "--confirm", u.name)
+	commits("on")
+	u.run(exitOK, "rollback", "--confirm", u.name)
+	u.equal()
+}

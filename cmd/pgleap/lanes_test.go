@@ -142,7 +142,6 @@ func TestLanesKilled(t *testing.T) {
 		{"stream", "subscribe.stream.2.part"},
 		{"stream", "subscribe.stream.2.done"},
 		{"stream", "subscribe.enable.2.after"},
-		{"server", "switch.durable.2.before"},
 	} {
 		t.Run(c.way+"_"+c.at, func(t *testing.T) {
 			u := s.upgrade(t, onLanes)
@@ -164,7 +163,7 @@ func TestLanesKilled(t *testing.T) {
 // behind the fence another attempt drains all lanes anew.
 func TestLanesKilledInSwitch(t *testing.T) {
 	s := startServers(t, 13, 18)
-	for _, at := range []string{"switch.marked", "switch.drained", "switch.committed"} {
+	for _, at := range []string{"switch.durable.2.before", "switch.marked", "switch.drained", "switch.committed"} {
 		t.Run(at, func(t *testing.T) {
 			u := s.upgrade(t, onLanes)
 			u.run(exitOK, "sync", "--lanes", "3")

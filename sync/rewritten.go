@@ -32,6 +32,9 @@ func readFiles(ctx context.Context, source *pg.Source, tables []plan.Relation) (
 func (w *stream) complete(ctx context.Context, p part) error {
 	before := w.work.files[p.table.Name]
 	for {
+		if err := w.open(ctx); err != nil {
+			return err
+		}
 		now, err := readFiles(ctx, w.from, []plan.Relation{p.table})
 		if err != nil {
 			return err
@@ -44,7 +47,10 @@ func (w *stream) complete(ctx context.Context, p part) error {
 			return nil
 		}
 		w.Emit(plan.Event{Kind: plan.EventNote, Step: w.Step.ID, Message: plan.OneLine(p.table.Name.String()) + " got another file (TRUNCATE, VACUUM FULL or CLUSTER) while its parts were copied: it is copied anew, in one go"})
-		if _, err := w.to.Exec(ctx, "truncate only "+p.table.Name.String()); err != nil {
+		if err := w.Watched(ctx, w.to, func() error {
+			_, err := w.to.Exec(ctx, "truncate only "+p.table.Name.String())
+			return err
+		}); err != nil {
 			return fmt.Errorf("empty %s on the target: %w", p.table.Name, err)
 		}
 		p.where, before = "", after

@@ -93,8 +93,11 @@ func (s *Streams) empty(ctx context.Context) error {
 		return err
 	}
 	defer t.Close()
-	sizes, err := readSizes(ctx, t, s.Tables)
-	if err != nil {
+	var sizes map[plan.Name]size
+	if err := s.Watched(ctx, t, func() (err error) { // what a killed attempt left locks whole tables
+		sizes, err = readSizes(ctx, t, s.Tables)
+		return err
+	}); err != nil {
 		return err
 	}
 	var names []string
@@ -327,15 +330,16 @@ func (w *stream) open(ctx context.Context) (err error) {
 // streamSettings let both sides read and write every value alike, and row security hide nothing in silence.
 const streamSettings = "set lc_monetary = 'C'; set bytea_output = 'hex'; set xmloption = 'content'; set row_security = off"
 
-// lostSnapshotError is what nothing can be copied with any more: the slot has to be made anew.
-type lostSnapshotError struct{ err error }
-
-func (e *lostSnapshotError) Error() string {
-	return "the snapshot of the copy is lost: " + e.err.Error()
+// lostSnapshotError is after what the copy cannot go on at its snapshot: the slot has to be made anew.
+type lostSnapshotError struct {
+	what string
+	err  error
 }
+
+func (e *lostSnapshotError) Error() string { return e.what + ": " + e.err.Error() }
 func (e *lostSnapshotError) Unwrap() error { return e.err }
 
-// SnapshotLost tells whether the copy has ended because the snapshot it was made at is gone.
+// SnapshotLost tells whether the copy has ended because it cannot go on at its snapshot.
 func SnapshotLost(err error) bool {
 	var lost *lostSnapshotError
 	return errors.As(err, &lost)
@@ -344,7 +348,7 @@ func SnapshotLost(err error) bool {
 // pinned begins the transaction of a part.
 func (w *stream) pinned(ctx context.Context) error {
 	if err := pin(ctx, w.from, w.snapshot); err != nil {
-		return &lostSnapshotError{err}
+		return &lostSnapshotError{"the snapshot of the copy is lost", err}
 	}
 	return nil
 }
@@ -388,6 +392,10 @@ func (w *stream) carry(ctx context.Context, p part) error {
 		}
 		w.work.bytes.Add(-counted)
 		w.close()
+		var unknown *unknownCommitError
+		if errors.As(err, &unknown) && ctx.Err() == nil && !p.frozen() { // one that is, is emptied first
+			return &lostSnapshotError{"copy " + p.table.Name.String(), err}
+		}
 		if ctx.Err() != nil || SnapshotLost(err) && attempt > 1 || attempt == streamAttempts || pg.Code(err) != "" && !pg.ConnectionLost(err) {
 			return fmt.Errorf("copy %s: %w", p.table.Name, err)
 		}
@@ -401,7 +409,11 @@ func (w *stream) begin(ctx context.Context, p part) (id string, err error) {
 	if p.frozen() {
 		script += "truncate only " + p.table.Name.String() + "; "
 	}
-	rows, err := w.to.Script(ctx, script+"select txid_current()")
+	var rows [][]string
+	err = w.Watched(ctx, w.to, func() error {
+		rows, err = w.to.Script(ctx, script+"select txid_current()")
+		return err
+	})
 	if err != nil {
 		return "", err
 	}
@@ -416,19 +428,44 @@ func (w *stream) commit(ctx context.Context, id string) error {
 		return lost
 	}
 	w.close()
-	t, err := w.Connect.OpenTarget(ctx)
+	there, err := w.asked(ctx, id)
 	if err != nil {
-		return fmt.Errorf("%w; whether it was committed is not known: %w", lost, err)
+		return &unknownCommitError{fmt.Errorf("%w; what became of its transaction is not known: %w", lost, err)}
 	}
-	defer t.Close()
-	committed, err := committed(ctx, t, id)
-	if err != nil {
-		return err
-	}
-	if !committed {
+	if !there {
 		return lost
 	}
 	return nil
+}
+
+// unknownCommitError is of a part whose rows may be there, or not.
+type unknownCommitError struct{ err error }
+
+func (e *unknownCommitError) Error() string { return e.err.Error() }
+func (e *unknownCommitError) Unwrap() error { return e.err }
+
+// askFor is how long another session is tried to be had that knows.
+const askFor = 30 * time.Second
+
+// asked asks another session whether the transaction was committed.
+func (w *stream) asked(ctx context.Context, id string) (bool, error) {
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for began := time.Now(); ; {
+		t, err := w.Connect.OpenTarget(ctx)
+		if err == nil {
+			defer t.Close()
+			return committed(ctx, t, id)
+		}
+		if time.Since(began) > askFor {
+			return false, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-tick.C:
+		}
+	}
 }
 
 // committed waits until the transaction has ended, and tells how.

@@ -105,5 +105,6 @@ func TestDurable(t *testing.T) {
 	u.run(exitOK, "cutover", "--confirm", u.name)
 	commits("on")
 	u.run(exitOK, "rollback", "--confirm", u.name)
+	commits("off")
 	u.equal()
 }

@@ -177,17 +177,19 @@ func TestStreamCut(t *testing.T) {
 		cut(t, u, "query like 'begin isolation%'").exits(exitOK).says("tried again within the same snapshot")
 		u.equal()
 	})
-	t.Run("a stream whose rows are there", func(t *testing.T) { // those are not copied twice
-		u := s.upgrade(t, everyKindFor(14))
-		run := u.start([]string{stopAt + "=subscribe.stream.copied"}, append([]string{"sync", "--json"}, streamed...)...)
-		awaitStopped(t, run)
-		if n := u.source.run("select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and application_name like 'pgleap/%' and state = 'idle in transaction' and query ilike 'copy%'"); n == "0" {
-			t.Fatal("there is nothing to cut")
-		}
-		goOn(t, run)
-		run.wait().exits(exitOK)
-		u.equal()
-	})
+	for name, flags := range map[string][]string{"a stream whose rows are there": streamed, "the stream of a whole table that is there": {"--copy", "stream"}} {
+		t.Run(name, func(t *testing.T) { // those are not copied twice
+			u := s.upgrade(t, everyKindFor(14)+"; create table whole (id int, v text); alter table whole replica identity full; insert into whole select g, repeat('v', 100) from generate_series(1, 40000) g")
+			run := u.start([]string{stopAt + "=subscribe.stream.copied"}, append([]string{"sync", "--json"}, flags...)...)
+			awaitStopped(t, run)
+			if n := u.source.run("select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and application_name like 'pgleap/%' and state = 'idle in transaction' and query ilike 'copy%'"); n == "0" {
+				t.Fatal("there is nothing to cut")
+			}
+			goOn(t, run)
+			run.wait().exits(exitOK)
+			u.equal()
+		})
+	}
 	t.Run("the snapshot", func(t *testing.T) {
 		u := s.upgrade(t, everyKindFor(14))
 		cut(t, u, everySession).exits(exitOK).says("the copy begins anew, with another snapshot")

@@ -104,6 +104,11 @@ func (c *control) await(ctx context.Context) error {
 	return nil
 }
 
+// takesLong tells whether somebody has asked for a wait.
+func (c *control) takesLong() bool {
+	return c.Hold || !c.At.IsZero() || exists(c.PostponeFile)
+}
+
 func (c *control) untilTime(ctx context.Context) error {
 	if c.At.IsZero() {
 		return nil

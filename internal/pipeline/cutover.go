@@ -251,7 +251,13 @@ func (r *run) switchIn(ctx context.Context, stage plan.Stage) error {
 		},
 		Fenced: func(fence, opens cutover.Process) { moving.Fenced(traffic.Process(fence), traffic.Process(opens)) },
 		Await: func(ctx context.Context) error {
+			if r.control.takesLong() {
+				r.relax(stage)
+			}
 			if err := r.await(ctx); err != nil {
+				return err
+			}
+			if err := r.durable(ctx); err != nil {
 				return err
 			}
 			if err := r.makeWitness(ctx); err != nil {

@@ -283,6 +283,7 @@ func (r *run) countDone(ctx context.Context, stage plan.Stage, recorded map[plan
 		switch {
 		case s.Recorded && recorded[s.ID]:
 			n++
+		case pgsync.IsDurable(s): // it says nothing of a switch that was begun
 		case s.Probe != "":
 			if state, err := r.probe(ctx, s); err == nil && state == plan.Done {
 				n++

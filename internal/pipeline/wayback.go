@@ -78,6 +78,11 @@ func (r *run) follow(ctx context.Context, s plan.Step) error {
 			return err
 		}
 	}
+	if s.On == plan.Target { // the switch before has made it commit synchronously
+		if _, err := subscriber.Exec(ctx, pgsync.RelaxStatement(lane)); err != nil {
+			return fmt.Errorf("let subscription %s commit asynchronously: %w", lane.Object(), err)
+		}
+	}
 	if _, err := subscriber.Exec(ctx, s.Do.SQL); err != nil {
 		return fmt.Errorf("enable subscription %s: %w", lane.Object(), err)
 	}

@@ -28,7 +28,8 @@ const (
 	wholeBytes = 2 << 30 // a table that is cut off is copied again from its beginning
 )
 
-// parts are what the streams take, the largest table first: its indexes take longest.
+// parts are what the streams take, the table with the largest indexes first: what is built over it goes on longest, and
+// beside the copy of the others. It is cut whatever its size, so that it is there soon.
 func (s *Streams) parts(ctx context.Context, source *pg.Source) ([]part, error) {
 	sizes, err := readSizes(ctx, source, s.Tables)
 	if err != nil {
@@ -43,13 +44,15 @@ func (s *Streams) parts(ctx context.Context, source *pg.Source) ([]part, error) 
 		most = partBytes
 	}
 	tables := slices.Clone(s.Tables)
-	slices.SortStableFunc(tables, func(a, b plan.Relation) int { return cmp.Compare(sizes[b.Name].bytes, sizes[a.Name].bytes) })
+	slices.SortStableFunc(tables, func(a, b plan.Relation) int {
+		return cmp.Or(cmp.Compare(b.IndexBytes, a.IndexBytes), cmp.Compare(sizes[b.Name].bytes, sizes[a.Name].bytes))
+	})
 	var all []part
-	for _, r := range tables {
+	for i, r := range tables {
 		now := sizes[r.Name]
 		conditions := []string{""}
 		n := min((now.bytes+most-1)/most, now.pages)
-		if s.PartBytes == 0 && now.bytes <= wholeBytes && 4*now.bytes*int64(s.Jobs) <= 5*total {
+		if s.PartBytes == 0 && i > 0 && now.bytes <= wholeBytes && 4*now.bytes*int64(s.Jobs) <= 5*total {
 			n = 1 // no more than a stream's share: to cut it would gain nothing
 		}
 		if n > 1 {

@@ -28,7 +28,7 @@ const laneGroups = 4
 // on, and the time counts until every lane has brought a marker that was written last. Both servers flush to disk.
 //
 // First with asynchronous commits, as the target catches up behind the first copy: there an apply worker's processor is the
-// bound, and several lanes must be 1.4 times as fast as one, or it fails. Then with synchronous ones, as stage finish leaves
+// bound, and several lanes must be 1.4 times as fast as one, or it fails. Then with synchronous ones, as the switch has
 // the subscriptions: there one worker waits for the disk at each commit, and two mostly wait for each other's flush. It prints
 // both, with the processor time that walsenders and apply workers took. LANES_ACCOUNTS (100000) is how many rows a group has.
 //

@@ -190,7 +190,7 @@ func cleanEnvironment() []string {
 }
 
 // longest is the deadline of everything that is waited for; only a fault reaches it.
-const longest = 90 * time.Second
+var longest = 90 * time.Second
 
 // finished is what a pgleap that has ended leaves.
 type finished struct {

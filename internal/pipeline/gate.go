@@ -51,10 +51,7 @@ func (r *run) gate(ctx context.Context) error {
 // durable lets apply commit synchronously.
 func (r *run) durable(ctx context.Context) error {
 	stage := r.switchStage()
-	for _, s := range stage.Steps {
-		if !pgsync.IsDurable(s) {
-			continue
-		}
+	for _, s := range durableSteps(stage) {
 		if err := r.step(ctx, r.target, stage, s, nil); err != nil {
 			return err
 		}
@@ -66,14 +63,16 @@ func (r *run) durable(ctx context.Context) error {
 func (r *run) relax(stage plan.Stage) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	for _, s := range stage.Steps {
-		if !pgsync.IsDurable(s) {
-			continue
-		}
+	for _, s := range durableSteps(stage) {
 		if _, err := r.target.Exec(ctx, pgsync.RelaxStatement(r.laneOf(s).Run)); err != nil {
 			r.Log.Warn("apply goes on to commit synchronously, which is slower", "error", err)
 		}
 	}
+}
+
+// durableSteps are one for each lane; the switch of a rollback has none, its apply commits synchronously always.
+func durableSteps(stage plan.Stage) []plan.Step {
+	return slices.DeleteFunc(slices.Clone(stage.Steps), func(s plan.Step) bool { return !pgsync.IsDurable(s) })
 }
 
 // awaitReady waits until the side that takes over is near.

@@ -7,14 +7,17 @@ import (
 	"strings"
 
 	"pgleap/internal/pg"
+	"pgleap/internal/pgver"
 )
 
 // Machine reads the memory in bytes and the processors that the server has; 0 where they cannot be read. Linux tells
-// them in files that a superuser can read; a control group may allow less than the machine has. PostgreSQL 10
-// shows nobody files outside its own folder.
-func Machine(ctx context.Context, q pg.Querier) (memory int64, processors int) {
+// them in files that a superuser can read; a control group may allow less than the machine has.
+func Machine(ctx context.Context, q pg.Querier, version pgver.Version) (memory int64, processors int) {
+	if !version.Has(pgver.ReadsAnyFile) {
+		return 0, 0
+	}
 	var superuser bool
-	if err := q.QueryRow(ctx, "select rolsuper and current_setting('server_version_num')::int >= 110000 from pg_roles where rolname = current_user").Scan(&superuser); err != nil || !superuser {
+	if err := q.QueryRow(ctx, "select rolsuper from pg_roles where rolname = current_user").Scan(&superuser); err != nil || !superuser {
 		return 0, 0
 	}
 	read := func(file string) (text string) {

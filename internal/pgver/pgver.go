@@ -37,6 +37,7 @@ type Feature struct {
 
 // The features that pgleap's behaviour depends on.
 var (
+	ReadsAnyFile          = Feature{11, "pg_read_file reads files outside the data folder, for a superuser"}
 	PublishTruncate       = Feature{11, "TRUNCATE travels through a publication"}
 	SlotAdvance           = Feature{11, "pg_replication_slot_advance puts a slot forward"}
 	IndexInclude          = Feature{11, "an index can include columns that are not part of its key (pg_index.indnkeyatts)"}

@@ -119,7 +119,7 @@ func (r *reader) readSource(ctx context.Context) error {
 	}
 	r.reading.Source.Address = r.Source.HostPort()
 	r.reading.Source.Cluster.Settings = settings
-	if err := readMachine(ctx, r.source, &r.reading.Source.Cluster); err != nil {
+	if err := readMachine(ctx, r.source.Session, &r.reading.Source.Cluster); err != nil {
 		return fmt.Errorf("source: %w", err)
 	}
 	close(r.sourceRead)
@@ -142,7 +142,7 @@ func (r *reader) readTarget(ctx context.Context) error {
 	}
 	r.reading.Target.Address = r.Target.HostPort()
 	r.reading.Target.Cluster.Settings = settings
-	if err := readMachine(ctx, r.target, &r.reading.Target.Cluster); err != nil {
+	if err := readMachine(ctx, r.target.Session, &r.reading.Target.Cluster); err != nil {
 		return fmt.Errorf("target: %w", err)
 	}
 	close(r.targetRead)
@@ -150,11 +150,11 @@ func (r *reader) readTarget(ctx context.Context) error {
 }
 
 // readMachine measures how far a server is, and reads what it has.
-func readMachine(ctx context.Context, q pg.Querier, c *plan.ClusterFacts) (err error) {
-	if c.RoundTrip, err = roundTrip(ctx, q); err != nil {
+func readMachine(ctx context.Context, s *pg.Session, c *plan.ClusterFacts) (err error) {
+	if c.RoundTrip, err = roundTrip(ctx, s); err != nil {
 		return err
 	}
-	c.MemoryBytes, c.Processors = catalog.Machine(ctx, q)
+	c.MemoryBytes, c.Processors = catalog.Machine(ctx, s, s.Version())
 	return ctx.Err()
 }
 

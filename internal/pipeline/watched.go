@@ -22,14 +22,22 @@ func (r *run) watched(ctx context.Context, step plan.StepID, f func() error) ([]
 func (r *run) watchedOn(ctx context.Context, step plan.StepID, t *pg.Target, f func() error) ([]pg.Blocker, error) {
 	watching, stop := context.WithCancel(ctx)
 	seen := make(chan []pg.Blocker, 1)
-	go func() { seen <- r.lookForBlockers(watching, step, t.PID()) }()
+	var onSource, onTarget uint32 // 0 where the server is lost and the run goes on without it
+	if r.source != nil {
+		onSource = r.source.PID()
+	}
+	if t != nil {
+		onTarget = t.PID()
+	}
+	go func() { seen <- r.lookForBlockers(watching, step, onSource, onTarget) }()
 	err := f()
 	stop()
 	return <-seen, err
 }
 
-// lookForBlockers looks after the run's session on the source and the target's backend waits. It opens its sessions at the first look: most statements are over before.
-func (r *run) lookForBlockers(ctx context.Context, step plan.StepID, waits uint32) (last []pg.Blocker) {
+// lookForBlockers looks after the backend onSource and the backend onTarget; none where 0. It opens its sessions at
+// the first look: most statements are over before.
+func (r *run) lookForBlockers(ctx context.Context, step plan.StepID, onSource, onTarget uint32) (last []pg.Blocker) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	var source *pg.Source
@@ -49,12 +57,12 @@ func (r *run) lookForBlockers(ctx context.Context, step plan.StepID, waits uint3
 		case <-tick.C:
 		}
 		var err error
-		if source == nil {
+		if source == nil && onSource != 0 {
 			if source, err = r.OpenSource(ctx); err != nil {
 				return last
 			}
 		}
-		if target == nil {
+		if target == nil && onTarget != 0 {
 			if target, err = r.OpenTarget(ctx); err != nil {
 				return last
 			}
@@ -63,7 +71,10 @@ func (r *run) lookForBlockers(ctx context.Context, step plan.StepID, waits uint3
 			q   pg.Querier
 			pid uint32
 			on  plan.Side
-		}{{source, r.source.PID(), plan.Source}, {target, waits, plan.Target}} {
+		}{{source, onSource, plan.Source}, {target, onTarget, plan.Target}} {
+			if look.pid == 0 {
+				continue
+			}
 			if now, err := pg.Blockers(ctx, look.q, look.pid); err == nil && len(now) > 0 {
 				last = now
 				r.emit(plan.Event{

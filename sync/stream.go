@@ -386,6 +386,7 @@ func (w *stream) carry(ctx context.Context, p part) error {
 			if w.from != nil {
 				if _, err := w.from.Exec(ctx, "commit"); err != nil {
 					w.close()
+					w.Emit(plan.Event{Kind: plan.EventNote, Step: w.Step.ID, Message: fmt.Sprintf("the session on the source was lost when %s was there; another one goes on: %v", plan.OneLine(p.table.Name.String()), err)})
 				}
 			}
 			return ctx.Err()
@@ -400,93 +401,5 @@ func (w *stream) carry(ctx context.Context, p part) error {
 			return fmt.Errorf("copy %s: %w", p.table.Name, err)
 		}
 		w.Emit(plan.Event{Kind: plan.EventNote, Step: w.Step.ID, Message: fmt.Sprintf("copying %s was cut short, tried again within the same snapshot: %v", plan.OneLine(p.table.Name.String()), err)})
-	}
-}
-
-// begin begins the part's transaction on the target, and returns its id.
-func (w *stream) begin(ctx context.Context, p part) (id string, err error) {
-	script := "begin; "
-	if p.frozen() {
-		script += "truncate only " + p.table.Name.String() + "; "
-	}
-	var rows [][]string
-	err = w.Watched(ctx, w.to, func() error {
-		rows, err = w.to.Script(ctx, script+"select txid_current()")
-		return err
-	})
-	if err != nil {
-		return "", err
-	}
-	return rows[len(rows)-1][0], nil
-}
-
-// commit ends the part's transaction. Where the connection is lost meanwhile, another session asks what became of it: the
-// rows must not come twice.
-func (w *stream) commit(ctx context.Context, id string) error {
-	_, lost := w.to.Exec(ctx, "commit")
-	if lost == nil || ctx.Err() != nil || pg.Code(lost) != "" && !pg.ConnectionLost(lost) {
-		return lost
-	}
-	w.close()
-	there, err := w.asked(ctx, id)
-	if err != nil {
-		return &unknownCommitError{fmt.Errorf("%w; what became of its transaction is not known: %w", lost, err)}
-	}
-	if !there {
-		return lost
-	}
-	return nil
-}
-
-// unknownCommitError is of a part whose rows may be there, or not.
-type unknownCommitError struct{ err error }
-
-func (e *unknownCommitError) Error() string { return e.err.Error() }
-func (e *unknownCommitError) Unwrap() error { return e.err }
-
-// askFor is how long another session is tried to be had that knows.
-const askFor = 30 * time.Second
-
-// asked asks another session whether the transaction was committed.
-func (w *stream) asked(ctx context.Context, id string) (bool, error) {
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
-	for began := time.Now(); ; {
-		t, err := w.Connect.OpenTarget(ctx)
-		if err == nil {
-			defer t.Close()
-			return committed(ctx, t, id)
-		}
-		if time.Since(began) > askFor {
-			return false, err
-		}
-		select {
-		case <-ctx.Done():
-			return false, ctx.Err()
-		case <-tick.C:
-		}
-	}
-}
-
-// committed waits until the transaction has ended, and tells how.
-func committed(ctx context.Context, t *pg.Target, id string) (bool, error) {
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
-	for {
-		var status string
-		if err := t.QueryRow(ctx, "select coalesce(txid_status("+id+"), 'forgotten')").Scan(&status); err != nil {
-			return false, fmt.Errorf("ask what became of transaction %s: %w", id, err)
-		}
-		switch status {
-		case "committed", "aborted":
-			return status == "committed", nil
-		case "forgotten":
-			return false, fmt.Errorf("the target does not know any more what became of transaction %s", id)
-		}
-		select {
-		case <-ctx.Done():
-			return false, ctx.Err()
-		case <-tick.C:
-		}
 	}
 }

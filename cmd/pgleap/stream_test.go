@@ -240,17 +240,17 @@ func TestStreamRewritten(t *testing.T) {
 	}
 }
 
-// TestStreamRestarted: with either server started anew in the middle of the copy, the same command ends as if nothing had
-// been.
+// TestStreamRestarted: with either server started anew in the middle of the copy, or the target crashed, the same command ends
+// as if nothing had been. Its commits are asynchronous: what a crash takes has to come again.
 func TestStreamRestarted(t *testing.T) {
-	for _, which := range []string{"source", "target"} {
-		t.Run(which, func(t *testing.T) {
+	for _, c := range []struct{ which, mode string }{{"source", "fast"}, {"target", "fast"}, {"target", "immediate"}} {
+		t.Run(c.which+" "+c.mode, func(t *testing.T) {
 			s := startServers(t, 16, 18)
 			u := s.upgrade(t, everyKindFor(16))
 			run := u.start([]string{stopAt + "=subscribe.stream.part"}, append([]string{"sync"}, streamed...)...)
 			awaitStopped(t, run)
-			server := map[string]*pgserver.Server{"source": s.source, "target": s.target}[which]
-			if err := server.Restart(t.Context(), "fast"); err != nil {
+			server := map[string]*pgserver.Server{"source": s.source, "target": s.target}[c.which]
+			if err := server.Restart(t.Context(), c.mode); err != nil {
 				t.Fatal(err)
 			}
 			u.source, u.target = connect(t, u.sourceURI), connect(t, u.targetURI)

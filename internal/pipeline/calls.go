@@ -38,13 +38,7 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 		return pgsync.CreateSlot(ctx, r.source, s, r.Options.SlotTimeout, r.emit)
 	case pgsync.CallStream:
 		defer r.walGuard.copies()()
-		return (&pgsync.Streams{
-			Watched: func(ctx context.Context, t *pg.Target, f func() error) error {
-				_, err := r.watchedOn(ctx, s.ID, t, f)
-				return err
-			},
-			Connect: loader{r}, Run: r.laneOf(s).Run, Tables: r.laneOf(s).Tables, Jobs: cmp.Or(r.Options.CopyJobs, pgsync.StreamJobs(r.plan.Source.Cluster.Processors)), PartBytes: r.Options.CopySplit, SlotTimeout: r.Options.SlotTimeout, Step: s, Emit: r.copying, Point: r.point, Loaded: r.loading.there, Throttle: r.walGuard.throttled(),
-		}).Do(ctx, r.source)
+		return r.streams(s).Do(ctx, r.source)
 	case pgsync.CallUnslot:
 		publisher, lane := r.publisher(s)
 		return pgsync.DropSlot(ctx, publisher, lane, statementOf(s))
@@ -92,6 +86,28 @@ func (r *run) call(ctx context.Context, name string, s plan.Step) error {
 		return r.lateLargeObjects(ctx, s)
 	}
 	return fmt.Errorf("the plan names a part that this pgleap does not have: %q", name)
+}
+
+// streams are those of the lane that the step belongs to.
+func (r *run) streams(s plan.Step) *pgsync.Streams {
+	lane := r.laneOf(s)
+	return &pgsync.Streams{
+		Connect:     loader{r},
+		Run:         lane.Run,
+		Tables:      lane.Tables,
+		Jobs:        cmp.Or(r.Options.CopyJobs, pgsync.StreamJobs(r.plan.Source.Cluster.Processors)),
+		PartBytes:   r.Options.CopySplit,
+		SlotTimeout: r.Options.SlotTimeout,
+		Step:        s,
+		Emit:        r.copying,
+		Point:       r.point,
+		Loaded:      r.loading.there,
+		Throttle:    r.walGuard.throttled(),
+		Watched: func(ctx context.Context, t *pg.Target, f func() error) error {
+			_, err := r.watchedOn(ctx, s.ID, t, f)
+			return err
+		},
+	}
 }
 
 // statementOf returns the statement of a step that is done or undone by the same Call.

@@ -11,6 +11,7 @@ import (
 
 	"pgleap/cutover"
 	"pgleap/internal/catalog"
+	"pgleap/internal/pg"
 	"pgleap/plan"
 	pgsync "pgleap/sync"
 )
@@ -64,8 +65,12 @@ func (r *run) relax(stage plan.Stage) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	for _, s := range durableSteps(stage) {
-		if _, err := r.target.Exec(ctx, pgsync.RelaxStatement(r.laneOf(s).Run)); err != nil {
-			r.Log.Warn("apply goes on to commit synchronously, which is slower", "error", err)
+		relax := pgsync.RelaxStatement(r.laneOf(s).Run)
+		if _, err := r.target.Exec(ctx, relax); err != nil {
+			r.emit(plan.Event{
+				Kind: plan.EventNote, Stage: stage.ID,
+				Message: "until the next cutover apply waits for the disk at each commit, which is slower and loses nothing; to end that, on the target: " + relax + ". " + pg.Message(err),
+			})
 		}
 	}
 }

@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"pgleap/internal/pg"
@@ -16,7 +17,7 @@ func (w *stream) begin(ctx context.Context, p part) (id string, err error) {
 		script = "begin; truncate only " + p.table.Name.String() + "; "
 	}
 	var rows [][]string
-	err = w.Watched(ctx, w.to, func() error {
+	err = w.Watched(ctx, nil, w.to, func() error {
 		rows, err = w.to.Script(ctx, script+"select txid_current()")
 		return err
 	})
@@ -61,6 +62,9 @@ func (w *stream) asked(ctx context.Context, id string) (bool, error) {
 		t, err := w.Connect.OpenTarget(ctx)
 		if err == nil {
 			defer t.Close()
+			if err := endOrphan(ctx, t, id); err != nil {
+				return false, err
+			}
 			return committed(ctx, t, id)
 		}
 		if time.Since(began) > askFor {
@@ -72,6 +76,19 @@ func (w *stream) asked(ctx context.Context, id string) (bool, error) {
 		case <-tick.C:
 		}
 	}
+}
+
+// endOrphan ends the session of the transaction, which may not know for long that nobody is there any more. A commit that has
+// begun goes on to its end.
+func endOrphan(ctx context.Context, t *pg.Target, id string) error {
+	n, err := strconv.ParseUint(id, 10, 64)
+	if err == nil { // pg_stat_activity has the id without its epoch
+		_, err = t.Exec(ctx, fmt.Sprintf("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and backend_xid::text = '%d'", uint32(n)))
+	}
+	if err != nil {
+		return fmt.Errorf("end the session of transaction %s: %w", id, err)
+	}
+	return nil
 }
 
 // committed waits until the transaction has ended, and tells how.

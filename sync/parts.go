@@ -21,6 +21,7 @@ type part struct {
 	table plan.Relation
 	where string // "" for all of it
 	bytes int64
+	whole int64 // bytes of the table
 }
 
 const (
@@ -61,7 +62,7 @@ func (s *Streams) parts(ctx context.Context, source *pg.Source) ([]part, error) 
 			}
 		}
 		for _, where := range conditions {
-			all = append(all, part{table: r, where: where, bytes: max(1, now.bytes/int64(len(conditions)))})
+			all = append(all, part{table: r, where: where, bytes: max(1, now.bytes/int64(len(conditions))), whole: now.bytes})
 		}
 	}
 	return all, nil

@@ -48,12 +48,14 @@ type Standby struct {
 }
 
 // ReadStandbys reads them, the one that is farthest behind first. One that never replays, such as pg_receivewal, is
-// none. Hidden is how many there may be beside them that the role may not look at, for want of pg_monitor.
-func ReadStandbys(ctx context.Context, s *pg.Source) (standbys []Standby, hidden int, err error) {
+// none. Hidden is how many there may be beside them that the role may not look at, for want of pg_monitor; the run's own
+// walsenders are known by their name, because a slot has no process while a table of it is copied.
+func ReadStandbys(ctx context.Context, s *pg.Source, run plan.RunID) (standbys []Standby, hidden int, err error) {
 	rows, err := s.Query(ctx, `select coalesce(nullif(r.application_name, ''), host(r.client_addr), 'pid ' || r.pid), case when r.state is not null then greatest((pg_current_wal_lsn() - r.replay_lsn)::int8, 0) end
 from pg_stat_replication r where (r.state is null or r.state = 'streaming' and r.replay_lsn is not null)
   and not exists (select from pg_replication_slots l where l.active_pid = r.pid and l.slot_type = 'logical')
-order by 2 desc nulls last, 1`)
+  and coalesce(r.application_name, '') !~ $1 and coalesce(r.application_name, '') not like 'pgleap/%'
+order by 2 desc nulls last, 1`, run.LanePattern())
 	if err != nil {
 		return nil, 0, fmt.Errorf("read how far the standbys are: %w", err)
 	}

@@ -47,13 +47,14 @@ func (w *stream) complete(ctx context.Context, p part) error {
 			return nil
 		}
 		w.Emit(plan.Event{Kind: plan.EventNote, Step: w.Step.ID, Message: plan.OneLine(p.table.Name.String()) + " got another file (TRUNCATE, VACUUM FULL or CLUSTER) while its parts were copied: it is copied anew, in one go"})
-		if err := w.Watched(ctx, w.to, func() error {
+		if err := w.Watched(ctx, nil, w.to, func() error {
 			_, err := w.to.Exec(ctx, "truncate only "+p.table.Name.String())
 			return err
 		}); err != nil {
 			return fmt.Errorf("empty %s on the target: %w", p.table.Name, err)
 		}
-		p.where, before = "", after
+		w.work.bytes.Add(-p.whole)
+		p.where, p.bytes, before = "", p.whole, after
 		if err := w.carry(ctx, p); err != nil {
 			return err
 		}

@@ -57,8 +57,8 @@ type Streams struct {
 	Loaded      func(table plan.Name) // told of each table whose rows are there
 	Point       func(name string)
 	Throttle    *Throttle // shared by all streams; nil: none
-	// Watched does what may have to wait for somebody's lock, and says meanwhile for whose.
-	Watched func(ctx context.Context, t *pg.Target, f func() error) error
+	// Watched does what may have to wait on the sessions for somebody's lock, and says meanwhile for whose; nil is no session.
+	Watched func(ctx context.Context, from *pg.Source, to *pg.Target, f func() error) error
 
 	begun, copied sync.Once
 }
@@ -94,7 +94,7 @@ func (s *Streams) empty(ctx context.Context) error {
 	}
 	defer t.Close()
 	var sizes map[plan.Name]size
-	if err := s.Watched(ctx, t, func() (err error) { // what a killed attempt left locks whole tables
+	if err := s.Watched(ctx, nil, t, func() (err error) { // what a killed attempt left locks whole tables
 		sizes, err = readSizes(ctx, t, s.Tables)
 		return err
 	}); err != nil {
@@ -107,7 +107,7 @@ func (s *Streams) empty(ctx context.Context) error {
 		}
 	}
 	for chunk := range slices.Chunk(names, 500) {
-		if err := s.Watched(ctx, t, func() error {
+		if err := s.Watched(ctx, nil, t, func() error {
 			_, err := t.Exec(ctx, "truncate "+strings.Join(chunk, ", "))
 			return err
 		}); err != nil {
@@ -179,8 +179,8 @@ func (s *Streams) slot(ctx context.Context, source *pg.Source) (holder *pg.Sourc
 		return nil, "", err
 	}
 	err = createSlot(ctx, source, s.Step.Do.SQL, s.SlotTimeout, s.Step, s.Emit, func(exported string) error {
-		if err := pin(ctx, holder, exported); err != nil {
-			return err
+		if _, err := holder.ExecEach(ctx, pin(exported)); err != nil {
+			return fmt.Errorf("take over snapshot %s: %w", exported, err)
 		}
 		return holder.QueryRow(ctx, "select pg_export_snapshot()").Scan(&snapshot)
 	})
@@ -191,12 +191,9 @@ func (s *Streams) slot(ctx context.Context, source *pg.Source) (holder *pg.Sourc
 	return holder, snapshot, nil
 }
 
-// pin begins a transaction that sees what the snapshot shows.
-func pin(ctx context.Context, s *pg.Source, snapshot string) error {
-	if _, err := s.ExecEach(ctx, []string{"begin isolation level repeatable read read only", "set transaction snapshot " + plan.QuoteLiteral(snapshot)}); err != nil {
-		return fmt.Errorf("take over snapshot %s: %w", snapshot, err)
-	}
-	return nil
+// pin are the statements that begin a transaction that sees what the snapshot shows.
+func pin(snapshot string) []string {
+	return []string{"begin isolation level repeatable read read only", "set transaction snapshot " + plan.QuoteLiteral(snapshot)}
 }
 
 // streamAttempts is how often a part is copied at most, within the snapshot.
@@ -345,12 +342,16 @@ func SnapshotLost(err error) bool {
 	return errors.As(err, &lost)
 }
 
-// pinned begins the transaction of a part.
-func (w *stream) pinned(ctx context.Context) error {
-	if err := pin(ctx, w.from, w.snapshot); err != nil {
-		return &lostSnapshotError{"the snapshot of the copy is lost", err}
-	}
-	return nil
+// pinned begins the part's transaction on the source, with the lock that the COPY needs.
+func (w *stream) pinned(ctx context.Context, p part) error {
+	statements := pin(w.snapshot)
+	return w.Watched(ctx, w.from, nil, func() error {
+		done, err := w.from.ExecEach(ctx, append(statements, "lock table only "+p.table.Name.String()+" in access share mode"))
+		if err != nil && done < len(statements) {
+			return &lostSnapshotError{"the snapshot of the copy is lost", err}
+		}
+		return err
+	})
 }
 
 // carry copies a part, in one transaction on the target: what was cut short has left nothing.
@@ -360,7 +361,7 @@ func (w *stream) carry(ctx context.Context, p part) error {
 		var counted int64 // of the part's bytes: what travels can be more, or less
 		err := w.open(ctx)
 		if err == nil {
-			err = w.pinned(ctx)
+			err = w.pinned(ctx, p)
 		}
 		var transaction string
 		if err == nil {
@@ -384,7 +385,7 @@ func (w *stream) carry(ctx context.Context, p part) error {
 			// The lock on the table goes with the transaction, or with the session. The rows are there: whatever becomes of
 			// this one, a second attempt would double them.
 			if w.from != nil {
-				if _, err := w.from.Exec(ctx, "commit"); err != nil {
+				if _, err := w.from.Exec(ctx, "commit"); err != nil && ctx.Err() == nil {
 					w.close()
 					w.Emit(plan.Event{Kind: plan.EventNote, Step: w.Step.ID, Message: fmt.Sprintf("the session on the source was lost when %s was there; another one goes on: %v", plan.OneLine(p.table.Name.String()), err)})
 				}

@@ -1,6 +1,8 @@
 package sync
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -46,4 +48,16 @@ func TestCommitted(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %v", end, got, err, want)
 		}
 	}
+	orphan := begin(open()) // whose client is gone, which it does not know
+	if got, err := (&stream{Streams: &Streams{Connect: connector{a}}}).asked(t.Context(), orphan); err != nil || got {
+		t.Errorf("the orphan: %v, %v, want false", got, err)
+	}
+}
+
+type connector struct{ target pg.Address }
+
+func (c connector) OpenSource(context.Context) (*pg.Source, error) { return nil, errors.ErrUnsupported }
+
+func (c connector) OpenTarget(ctx context.Context) (*pg.Target, error) {
+	return pg.OpenTarget(ctx, c.target, pg.Options{Verb: "test"})
 }

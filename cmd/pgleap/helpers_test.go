@@ -31,7 +31,15 @@ type servers struct {
 // startServers starts both, and in the end looks for either password in either log.
 func startServers(t *testing.T, from, to int) *servers {
 	t.Helper()
-	p := &servers{source: pgserver.StartT(t, pgserver.Options{Major: from}), target: pgserver.StartT(t, pgserver.Options{Major: to})}
+	return startServersWith(t, from, to, nil, nil)
+}
+
+func startServersWith(t *testing.T, from, to int, onSource, onTarget map[string]string) *servers {
+	t.Helper()
+	p := &servers{
+		source: pgserver.StartT(t, pgserver.Options{Major: from, Settings: onSource}),
+		target: pgserver.StartT(t, pgserver.Options{Major: to, Settings: onTarget}),
+	}
 	t.Cleanup(func() {
 		for _, s := range []*pgserver.Server{p.source, p.target} {
 			log, err := s.Log()

@@ -107,9 +107,25 @@ func TestStreamWhole(t *testing.T) {
 	}
 }
 
-// TestStreamSaysWhomItWaitsFor: what a killed attempt left running on the target can hold up the next one for long.
+// TestStreamSaysWhomItWaitsFor: what a killed attempt left running on the target can hold up the next one for long, and
+// anybody's lock on either side a part.
 func TestStreamSaysWhomItWaitsFor(t *testing.T) {
 	s := startServers(t, 14, 18)
+	for _, side := range []string{"source", "target"} {
+		for name, table := range map[string]string{"a small table": "refers", "a table that is cut": "short"} {
+			t.Run(name+" on the "+side, func(t *testing.T) {
+				u := s.upgrade(t, everyKindFor(14))
+				run := u.atPoint("subscribe.stream.slot", append([]string{"sync"}, streamed...)...)
+				holder := connect(t, map[string]string{"source": u.sourceURI, "target": u.targetURI}[side])
+				holder.run("begin; lock table " + table + " in access exclusive mode")
+				goOn(t, run)
+				run.awaits("on the " + side + " a lock is waited for")
+				holder.run("commit")
+				run.wait().exits(exitOK)
+				u.equal()
+			})
+		}
+	}
 	u := s.upgrade(t, everyKindFor(14))
 	u.killed("subscribe.stream.copied", append([]string{"sync"}, streamed...)...)
 	holder := connect(t, u.targetURI)
@@ -243,21 +259,31 @@ func TestStreamRewritten(t *testing.T) {
 // TestStreamRestarted: with either server started anew in the middle of the copy, or the target crashed, the same command ends
 // as if nothing had been. Its commits are asynchronous: what a crash takes has to come again.
 func TestStreamRestarted(t *testing.T) {
-	for _, c := range []struct{ which, mode string }{{"source", "fast"}, {"target", "fast"}, {"target", "immediate"}} {
+	for _, c := range []struct{ which, mode, point string }{
+		{"source", "fast", "subscribe.stream.part"},
+		{"target", "fast", "subscribe.stream.part"},
+		{"target", "immediate", "subscribe.index.public.short_pkey.before"}, // all of that table is there
+	} {
 		t.Run(c.which+" "+c.mode, func(t *testing.T) {
-			s := startServers(t, 16, 18)
+			lazy := map[string]string{"wal_writer_delay": "10s", "wal_writer_flush_after": "1GB", "wal_buffers": "128MB"} // a crash loses all that nobody waited for
+			s := startServersWith(t, 16, 18, nil, lazy)
 			u := s.upgrade(t, everyKindFor(16))
-			run := u.start([]string{stopAt + "=subscribe.stream.part"}, append([]string{"sync"}, streamed...)...)
-			awaitStopped(t, run)
+			run := u.atPoint(c.point, append([]string{"sync"}, streamed...)...)
+			held := u.target.run("select count(*) from short")
 			server := map[string]*pgserver.Server{"source": s.source, "target": s.target}[c.which]
 			if err := server.Restart(t.Context(), c.mode); err != nil {
 				t.Fatal(err)
 			}
 			u.source, u.target = connect(t, u.sourceURI), connect(t, u.targetURI)
+			if left := u.target.run("select count(*) from short"); c.mode == "immediate" && (held == "0" || left == held) {
+				t.Fatalf("the crash has lost nothing: %s rows before it, %s behind it", held, left)
+			}
 			u.source.run("insert into short (v) values (1); update types set t = 'new' where id = 3")
 			goOn(t, run)
 			if o := run.wait(); o.code != exitOK {
 				o.says("pgleap sync")
+			} else if c.which == "target" {
+				t.Error("the copy has survived its target")
 			}
 			u.run(exitOK, append([]string{"sync"}, streamed...)...)
 			u.equal()

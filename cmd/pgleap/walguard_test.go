@@ -280,27 +280,61 @@ func TestCopyJobsOfServer(t *testing.T) {
 func TestCopyPausesForStandby(t *testing.T) {
 	s := startServers(t, 15, 18)
 	standby := s.follower(t)
-	for way, says := range map[string]string{"stream": "the copy is paused: standby", "server": "no other table begins: standby"} {
+	for way, c := range map[string]struct{ says, there string }{
+		"stream": {"the copy is paused: standby", "select count(*) from pgleap.event where kind = 'step-done' and step like 'subscribe.index.%'"}, // a table is locked while its rows come
+		"server": {"no other table begins: standby", "select count(*) from t1"},
+	} {
 		t.Run(way, func(t *testing.T) {
 			u := s.upgrade(t, fourTables)
 			standby.run("select pg_wal_replay_pause()")
 			await(t, "replay to stand still", func() bool { return standby.run("select pg_get_wal_replay_pause_state()") == "paused" })
 			u.source.run("select pg_logical_emit_message(false, 'pgleap-test', repeat('x', 3000000))")
 			p := u.start(nil, "sync", "--json", "--copy", way, "--max-standby-lag", "2MB")
-			p.awaits(says)
-			u.target.is("0", "select count(*) from pgleap.event where kind = 'step-done' and step like 'subscribe.index.%'") // a table is locked while its rows come
+			p.awaits(c.says)
+			u.target.is("0", c.there)
 			standby.run("select pg_wal_replay_resume()")
 			p.wait().exits(exitOK).says("the copy goes on: the standbys are")
 			u.equal()
 		})
 	}
+	t.Run("none", func(t *testing.T) { // our own walsenders are no standbys, whatever the role may see of them
+		u := startServers(t, 15, 18).upgrade(t, "")
+		u.source.run("create role plain login replication password 'plain-none'; grant create on database " + u.name + " to plain; grant all on schema public to plain")
+		plain := u.servers.source.URIFor("plain", "plain-none", u.name)
+		connect(t, plain).run(fourTables)
+		u.target.run("create role plain")
+		p := u.start([]string{"PGLEAP_SOURCE=" + plain, stopAt + "=subscribe.subscription.before"}, "sync", "--json", "--copy", "server")
+		awaitStopped(t, p)
+		holder := connect(t, u.targetURI)
+		holder.run("begin; lock table t1 in share mode")
+		goOn(t, p)
+		looked := "select coalesce((select max(query_start)::text from pg_stat_activity where query like '%r.replay_lsn is not null%' and pid <> pg_backend_pid()), '')"
+		for range 3 {
+			before := u.source.run(looked)
+			await(t, "the next look at the standbys, while a table is copied", func() bool {
+				now := u.source.run(looked)
+				return u.target.run("select count(*) from pg_subscription_rel where srsubstate = 'd'") != "0" && now != "" && now != before
+			})
+		}
+		holder.run("commit")
+		if o := p.wait().exits(exitOK); strings.Contains(o.stdout+o.stderr, "does not pause for standbys") {
+			t.Errorf("standbys are told of where none is\n%s", o)
+		}
+	})
 	t.Run("unseen", func(t *testing.T) { // a role without pg_monitor is told that nobody looks
 		u := s.upgrade(t, "")
 		u.source.run("create role plain login replication password 'plain-standby'; grant create on database " + u.name + " to plain; grant all on schema public to plain")
 		plain := u.servers.source.URIFor("plain", "plain-standby", u.name)
 		connect(t, plain).run(fourTables)
 		u.target.run("create role plain")
-		u.runWith([]string{"PGLEAP_SOURCE=" + plain}, exitOK, "sync", "--json").says("the copy does not pause for standbys", "grant pg_monitor to plain")
+		p := u.start([]string{"PGLEAP_SOURCE=" + plain, stopAt + "=subscribe.subscription.before"}, "sync", "--json", "--copy", "server")
+		awaitStopped(t, p)
+		holder := connect(t, u.targetURI)
+		holder.run("begin; lock table t1 in share mode")
+		goOn(t, p)
+		p.awaits("the copy does not pause for standbys")
+		holder.run("commit")
+		p.wait().exits(exitOK).says("grant pg_monitor to plain")
 		u.equal()
 	})
 }

@@ -103,8 +103,8 @@ func (r *run) streams(s plan.Step) *pgsync.Streams {
 		Point:       r.point,
 		Loaded:      r.loading.there,
 		Throttle:    r.walGuard.throttled(),
-		Watched: func(ctx context.Context, t *pg.Target, f func() error) error {
-			_, err := r.watchedOn(ctx, s.ID, t, f)
+		Watched: func(ctx context.Context, from *pg.Source, to *pg.Target, f func() error) error {
+			_, err := r.watchedOn(ctx, s.ID, from, to, f)
 			return err
 		},
 	}

@@ -60,12 +60,17 @@ func (r *run) durable(ctx context.Context) error {
 	return nil
 }
 
-// relax takes durable back after a switch that was not made: apply would be several times slower until the next one.
+// relax takes durable back, where it is done, after a switch that was not made: apply would be several times slower until the
+// next one. A target that cannot be reached is another's to tell.
 func (r *run) relax(stage plan.Stage) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	for _, s := range durableSteps(stage) {
 		relax := pgsync.RelaxStatement(r.laneOf(s).Run)
+		if state, err := r.probe(ctx, s); err != nil || state != plan.Done {
+			r.Log.Debug("apply is not relaxed", "state", state, "error", err)
+			continue
+		}
 		if _, err := r.target.Exec(ctx, relax); err != nil {
 			r.emit(plan.Event{
 				Kind: plan.EventNote, Stage: stage.ID,

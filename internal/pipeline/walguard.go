@@ -175,11 +175,11 @@ func (g *walGuard) look(ctx context.Context, source *pg.Source) error {
 	if err != nil {
 		return err
 	}
-	standbys, hidden, err := pgsync.ReadStandbys(ctx, source)
+	standbys, hidden, err := pgsync.ReadStandbys(ctx, source, g.Run)
 	if err != nil {
 		return err
 	}
-	if hidden > 0 && g.Options.MaxStandbyLag >= 0 && !g.hidden {
+	if hidden > 0 && g.Options.MaxStandbyLag >= 0 && g.copying.Load() > 0 && !g.hidden {
 		g.hidden = true
 		g.emit(plan.Event{Kind: plan.EventNote, Message: fmt.Sprintf("the copy does not pause for standbys of the source that fall behind: role %s may not see how far %s of it is. Mend: grant pg_monitor to %s",
 			plan.OneLine(g.Source.User()), plan.Plural(hidden, "walsender"), plan.QuoteIdent(g.Source.User())), Data: map[string]any{"reason": "standby-lag", "hidden": hidden}})

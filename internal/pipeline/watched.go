@@ -15,16 +15,16 @@ const lookEvery = 500 * time.Millisecond
 // watched runs f, whose statements on the run's sessions may wait for somebody's lock, and says meanwhile for
 // whom. It returns those that were in the way last.
 func (r *run) watched(ctx context.Context, step plan.StepID, f func() error) ([]pg.Blocker, error) {
-	return r.watchedOn(ctx, step, r.target, f)
+	return r.watchedOn(ctx, step, r.source, r.target, f)
 }
 
-// watchedOn is watched where it is another session on the target that may wait.
-func (r *run) watchedOn(ctx context.Context, step plan.StepID, t *pg.Target, f func() error) ([]pg.Blocker, error) {
+// watchedOn is watched where others than the run's own sessions may wait; nil is none.
+func (r *run) watchedOn(ctx context.Context, step plan.StepID, s *pg.Source, t *pg.Target, f func() error) ([]pg.Blocker, error) {
 	watching, stop := context.WithCancel(ctx)
 	seen := make(chan []pg.Blocker, 1)
 	var onSource, onTarget uint32 // 0 where the server is lost and the run goes on without it
-	if r.source != nil {
-		onSource = r.source.PID()
+	if s != nil {
+		onSource = s.PID()
 	}
 	if t != nil {
 		onTarget = t.PID()
@@ -56,32 +56,26 @@ func (r *run) lookForBlockers(ctx context.Context, step plan.StepID, onSource, o
 			return last
 		case <-tick.C:
 		}
-		var err error
-		if source == nil && onSource != 0 {
-			if source, err = r.OpenSource(ctx); err != nil {
-				return last
-			}
+		if source == nil && onSource != 0 { // where it cannot be had now, the next look tries again
+			source, _ = r.OpenSource(ctx)
 		}
 		if target == nil && onTarget != 0 {
-			if target, err = r.OpenTarget(ctx); err != nil {
-				return last
-			}
+			target, _ = r.OpenTarget(ctx)
 		}
-		for _, look := range []struct {
-			q   pg.Querier
-			pid uint32
-			on  plan.Side
-		}{{source, onSource, plan.Source}, {target, onTarget, plan.Target}} {
-			if look.pid == 0 {
-				continue
-			}
-			if now, err := pg.Blockers(ctx, look.q, look.pid); err == nil && len(now) > 0 {
+		look := func(q pg.Querier, pid uint32, on plan.Side) {
+			if now, err := pg.Blockers(ctx, q, pid); err == nil && len(now) > 0 {
 				last = now
 				r.emit(plan.Event{
-					Kind: plan.EventWaiting, Step: step, Message: fmt.Sprintf("on the %s a lock is waited for: %s", look.on, now[0]),
+					Kind: plan.EventWaiting, Step: step, Message: fmt.Sprintf("on the %s a lock is waited for: %s", on, now[0]),
 					Data: map[string]any{"waiting_for": len(now), "pid": now[0].PID},
 				})
 			}
+		}
+		if source != nil {
+			look(source, onSource, plan.Source)
+		}
+		if target != nil {
+			look(target, onTarget, plan.Target)
 		}
 	}
 }

@@ -9,18 +9,13 @@ import (
 	"pgleap/internal/pg"
 )
 
-// begin begins the part's transaction on the target, and returns its id. It takes the lock that the COPY needs: who is in
-// its way is told here.
+// begin begins the part's transaction on the target, with the lock that the COPY needs, and returns its id.
 func (w *stream) begin(ctx context.Context, p part) (id string, err error) {
 	script := "begin; lock table only " + p.table.Name.String() + " in row exclusive mode; "
 	if p.frozen() {
 		script = "begin; truncate only " + p.table.Name.String() + "; "
 	}
-	var rows [][]string
-	err = w.Watched(ctx, nil, w.to, func() error {
-		rows, err = w.to.Script(ctx, script+"select txid_current()")
-		return err
-	})
+	rows, err := w.to.Script(ctx, script+"select txid_current()")
 	if err != nil {
 		return "", err
 	}

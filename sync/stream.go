@@ -345,13 +345,11 @@ func SnapshotLost(err error) bool {
 // pinned begins the part's transaction on the source, with the lock that the COPY needs.
 func (w *stream) pinned(ctx context.Context, p part) error {
 	statements := pin(w.snapshot)
-	return w.Watched(ctx, w.from, nil, func() error {
-		done, err := w.from.ExecEach(ctx, append(statements, "lock table only "+p.table.Name.String()+" in access share mode"))
-		if err != nil && done < len(statements) {
-			return &lostSnapshotError{"the snapshot of the copy is lost", err}
-		}
-		return err
-	})
+	done, err := w.from.ExecEach(ctx, append(statements, "lock table only "+p.table.Name.String()+" in access share mode"))
+	if err != nil && done < len(statements) {
+		return &lostSnapshotError{"the snapshot of the copy is lost", err}
+	}
+	return err
 }
 
 // carry copies a part, in one transaction on the target: what was cut short has left nothing.
@@ -360,12 +358,14 @@ func (w *stream) carry(ctx context.Context, p part) error {
 	for attempt := 1; ; attempt++ {
 		var counted int64 // of the part's bytes: what travels can be more, or less
 		err := w.open(ctx)
-		if err == nil {
-			err = w.pinned(ctx, p)
-		}
 		var transaction string
 		if err == nil {
-			transaction, err = w.begin(ctx, p)
+			err = w.Watched(ctx, w.from, w.to, func() (err error) { // both take their locks here
+				if err = w.pinned(ctx, p); err == nil {
+					transaction, err = w.begin(ctx, p)
+				}
+				return err
+			})
 		}
 		if err == nil {
 			w.begun.Do(func() { w.Point(string(w.Step.ID) + ".part") })

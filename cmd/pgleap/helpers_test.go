@@ -31,13 +31,13 @@ type servers struct {
 // startServers starts both, and in the end looks for either password in either log.
 func startServers(t *testing.T, from, to int) *servers {
 	t.Helper()
-	return startServersWith(t, from, to, nil, nil)
+	return startServersWith(t, from, to, nil)
 }
 
-func startServersWith(t *testing.T, from, to int, onSource, onTarget map[string]string) *servers {
+func startServersWith(t *testing.T, from, to int, onTarget map[string]string) *servers {
 	t.Helper()
 	p := &servers{
-		source: pgserver.StartT(t, pgserver.Options{Major: from, Settings: onSource}),
+		source: pgserver.StartT(t, pgserver.Options{Major: from}),
 		target: pgserver.StartT(t, pgserver.Options{Major: to, Settings: onTarget}),
 	}
 	t.Cleanup(func() {

@@ -24,8 +24,10 @@ const leastLaneGain = 1.4
 // laneGroups are independent groups of tables, of which no key leads anywhere.
 const laneGroups = 4
 
-// laneLoads are what is written: the procedures of laneTables.
-var laneLoads = []struct{ name, what string }{
+// laneLoad is what is written: the procedures of laneTables have its name.
+type laneLoad struct{ name, what string }
+
+var laneLoads = []laneLoad{
 	{"tpcb", "a transaction of pgbench: three updates and an insert, of which one meets a table larger than the memory"},
 	{"ten", "a transaction changes ten rows of pgbench_accounts"},
 }
@@ -49,7 +51,7 @@ func BenchmarkLanes(b *testing.B) {
 	l := &laneBench{
 		b: b, source: pgserver.StartT(b, pgserver.Options{Major: 13, Settings: settings}), target: pgserver.StartT(b, pgserver.Options{Major: 17, Settings: settings}),
 		seconds: fromEnvironment(b, "LANES_SECONDS", 60), accounts: fromEnvironment(b, "LANES_ACCOUNTS", 1_500_000),
-		commit: cmp.Or(os.Getenv("LANES_COMMIT"), "off"), loads: strings.Split(cmp.Or(os.Getenv("LANES_LOADS"), "tpcb,ten"), ","),
+		commit: cmp.Or(os.Getenv("LANES_COMMIT"), "off"), loads: copyChosen(b, "LANES_LOADS", laneLoads, func(load laneLoad) string { return load.name }),
 	}
 	var lanes []int
 	for _, text := range strings.Split(cmp.Or(os.Getenv("LANES"), "1,2,4"), ",") {
@@ -60,26 +62,23 @@ func BenchmarkLanes(b *testing.B) {
 		lanes = append(lanes, n)
 	}
 	for range b.N {
-		of := map[string][]laneResult{}
+		of := map[laneLoad][]laneResult{}
 		for _, n := range lanes {
 			for load, r := range l.measure(n) {
 				of[load] = append(of[load], r)
 			}
 		}
-		for _, load := range laneLoads {
-			l.judge(load.name, load.what, of[load.name])
+		for _, load := range l.loads {
+			l.judge(load, of[load])
 		}
 	}
 	b.ReportMetric(0, "ns/op")
 }
 
 // judge prints what a load did, and how many times faster than one lane the best of several is.
-func (l *laneBench) judge(load, what string, results []laneResult) {
-	if len(results) == 0 {
-		return
-	}
+func (l *laneBench) judge(load laneLoad, results []laneResult) {
 	one, best := 0.0, 0.0
-	fmt.Printf("\n%s: %s (synchronous_commit = %s)\n%-6s %12s %9s %9s %9s   %s\n", load, what, l.commit, "lanes", "transactions", "WAL", "seconds", "tps", "processor seconds")
+	fmt.Printf("\n%s: %s (synchronous_commit = %s)\n%-6s %12s %9s %9s %9s   %s\n", load.name, load.what, l.commit, "lanes", "transactions", "WAL", "seconds", "tps", "processor seconds")
 	for _, r := range results {
 		fmt.Println(r)
 		if r.lanes == 1 {
@@ -92,8 +91,8 @@ func (l *laneBench) judge(load, what string, results []laneResult) {
 		return
 	}
 	fmt.Printf("best of several lanes against one: %.2f times\n", best/one)
-	l.b.ReportMetric(best/one, "times-one-lane-"+load)
-	if load == "ten" && best/one < leastLaneGain {
+	l.b.ReportMetric(best/one, "times-one-lane-"+load.name)
+	if load.name == "ten" && best/one < leastLaneGain {
 		l.b.Errorf("several lanes apply %.2f times as fast as one, less than %.1f", best/one, leastLaneGain)
 	}
 }
@@ -103,7 +102,7 @@ type laneBench struct {
 	source, target    *pgserver.Server
 	seconds, accounts int
 	commit            string // synchronous_commit of the subscriptions
-	loads             []string
+	loads             []laneLoad
 	count             int
 }
 
@@ -123,7 +122,7 @@ func (r laneResult) String() string {
 }
 
 // measure has every load written and applied on so many lanes.
-func (l *laneBench) measure(lanes int) map[string]laneResult {
+func (l *laneBench) measure(lanes int) map[laneLoad]laneResult {
 	b := l.b
 	l.count++
 	name := fmt.Sprintf("lanes%d_%d", lanes, l.count)
@@ -138,9 +137,9 @@ func (l *laneBench) measure(lanes int) map[string]laneResult {
 	source, target := benchSession(b, l.source.URI(name)), benchSession(b, l.target.URI(name))
 	defer source.Close()
 	defer target.Close()
-	results := map[string]laneResult{}
+	results := map[laneLoad]laneResult{}
 	for _, load := range l.loads {
-		results[load] = l.release(source, target, name, lanes, load)
+		results[load] = l.release(source, target, name, lanes, load.name)
 	}
 	if out, err := benchTool(l.source.URI(name), l.target.URI(name), "abort").CombinedOutput(); err != nil {
 		b.Fatalf("abort: %v\n%s", err, out)

@@ -266,7 +266,7 @@ func TestStreamRestarted(t *testing.T) {
 	} {
 		t.Run(c.which+" "+c.mode, func(t *testing.T) {
 			lazy := map[string]string{"wal_writer_delay": "10s", "wal_writer_flush_after": "1GB", "wal_buffers": "128MB"} // a crash loses all that nobody waited for
-			s := startServersWith(t, 16, 18, nil, lazy)
+			s := startServersWith(t, 16, 18, lazy)
 			u := s.upgrade(t, everyKindFor(16))
 			run := u.atPoint(c.point, append([]string{"sync"}, streamed...)...)
 			held := u.target.run("select count(*) from short")

@@ -299,15 +299,7 @@ func TestCopyPausesForStandby(t *testing.T) {
 	}
 	t.Run("none", func(t *testing.T) { // our own walsenders are no standbys, whatever the role may see of them
 		u := startServers(t, 15, 18).upgrade(t, "")
-		u.source.run("create role plain login replication password 'plain-none'; grant create on database " + u.name + " to plain; grant all on schema public to plain")
-		plain := u.servers.source.URIFor("plain", "plain-none", u.name)
-		connect(t, plain).run(fourTables)
-		u.target.run("create role plain")
-		p := u.start([]string{"PGLEAP_SOURCE=" + plain, stopAt + "=subscribe.subscription.before"}, "sync", "--json", "--copy", "server")
-		awaitStopped(t, p)
-		holder := connect(t, u.targetURI)
-		holder.run("begin; lock table t1 in share mode")
-		goOn(t, p)
+		p, holder := u.copyUnseeing()
 		looked := "select coalesce((select max(query_start)::text from pg_stat_activity where query like '%r.replay_lsn is not null%' and pid <> pg_backend_pid()), '')"
 		for range 3 {
 			before := u.source.run(looked)
@@ -323,20 +315,27 @@ func TestCopyPausesForStandby(t *testing.T) {
 	})
 	t.Run("unseen", func(t *testing.T) { // a role without pg_monitor is told that nobody looks
 		u := s.upgrade(t, "")
-		u.source.run("create role plain login replication password 'plain-standby'; grant create on database " + u.name + " to plain; grant all on schema public to plain")
-		plain := u.servers.source.URIFor("plain", "plain-standby", u.name)
-		connect(t, plain).run(fourTables)
-		u.target.run("create role plain")
-		p := u.start([]string{"PGLEAP_SOURCE=" + plain, stopAt + "=subscribe.subscription.before"}, "sync", "--json", "--copy", "server")
-		awaitStopped(t, p)
-		holder := connect(t, u.targetURI)
-		holder.run("begin; lock table t1 in share mode")
-		goOn(t, p)
+		p, holder := u.copyUnseeing()
 		p.awaits("the copy does not pause for standbys")
 		holder.run("commit")
 		p.wait().exits(exitOK).says("grant pg_monitor to plain")
 		u.equal()
 	})
+}
+
+// copyUnseeing starts a copy as a role that may not look at other sessions. It does not end before holder commits.
+func (u *upgrade) copyUnseeing() (p *process, holder *client) {
+	u.t.Helper()
+	u.source.run("create role plain login replication password 'plain-" + u.name + "'; grant create on database " + u.name + " to plain; grant all on schema public to plain")
+	plain := u.servers.source.URIFor("plain", "plain-"+u.name, u.name)
+	connect(u.t, plain).run(fourTables)
+	u.target.run("create role plain")
+	p = u.start([]string{"PGLEAP_SOURCE=" + plain, stopAt + "=subscribe.subscription.before"}, "sync", "--json", "--copy", "server")
+	awaitStopped(u.t, p)
+	holder = connect(u.t, u.targetURI)
+	holder.run("begin; lock table t1 in share mode")
+	goOn(u.t, p)
+	return p, holder
 }
 
 // follower starts a standby that streams from the source.

@@ -128,11 +128,17 @@ func TestStreamSaysWhomItWaitsFor(t *testing.T) {
 	}
 	u := s.upgrade(t, everyKindFor(14))
 	u.killed("subscribe.stream.copied", append([]string{"sync"}, streamed...)...)
-	holder := connect(t, u.targetURI)
-	holder.run("begin; lock table short, wide, parted in share mode")
+	first, second := connect(t, u.targetURI), connect(t, u.targetURI)
+	for _, holder := range []*client{first, second} {
+		holder.run("begin; lock table short, wide, parted in share mode")
+	}
 	run := u.start(nil, append([]string{"sync"}, streamed...)...)
-	run.awaits("on the target a lock is waited for")
-	holder.run("commit")
+	run.awaits(fmt.Sprintf("on the target a lock is waited for: pid %d,", first.session.PID()))
+	// Whoever looks is lost; the next one is looked for by another.
+	u.target.is("t", "select bool_and(pg_terminate_backend(pid)) from pg_stat_activity where query like '%pg_blocking_pids($1::int)%' and pid <> pg_backend_pid()")
+	first.run("commit")
+	run.awaits(fmt.Sprintf("on the target a lock is waited for: pid %d,", second.session.PID()))
+	second.run("commit")
 	run.wait().exits(exitOK)
 	u.equal()
 }

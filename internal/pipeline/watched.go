@@ -56,10 +56,10 @@ func (r *run) lookForBlockers(ctx context.Context, step plan.StepID, onSource, o
 			return last
 		case <-tick.C:
 		}
-		if source == nil && onSource != 0 { // where it cannot be had now, the next look tries again
+		if onSource != 0 && (source == nil || !source.Alive()) { // where it cannot be had now, or was lost, the next look tries again
 			source, _ = r.OpenSource(ctx)
 		}
-		if target == nil && onTarget != 0 {
+		if onTarget != 0 && (target == nil || !target.Alive()) {
 			target, _ = r.OpenTarget(ctx)
 		}
 		look := func(q pg.Querier, pid uint32, on plan.Side) {

@@ -91,13 +91,18 @@ func (p *pipe) run(ctx context.Context, read, write string) (rows, bytes int64, 
 		answered <- a
 	}()
 	bytes, err = p.forward(ctx)
+	var given int64
 	if err == nil {
-		err = p.from.over()
+		given, err = p.from.over()
 	}
 	if err == nil {
 		err = p.to.send(&pgproto3.CopyDone{})
 		a := <-answered
-		return a.rows, bytes, p.failed(ctx, nil, cmp.Or(a.err, err))
+		err = p.failed(ctx, nil, cmp.Or(a.err, err))
+		if err == nil && a.rows != given {
+			err = fmt.Errorf("the source gave %d rows, and the target has taken %d", given, a.rows)
+		}
+		return a.rows, bytes, err
 	}
 	if Code(err) == "" && !p.from.broken { // it is not the source that ended it
 		p.from.cancel()
@@ -111,7 +116,7 @@ func (p *pipe) run(ctx context.Context, read, write string) (rows, bytes int64, 
 	return 0, 0, p.failed(ctx, err, a.err)
 }
 
-// forward sends the source's rows on, up to their end.
+// forward sends the source's rows on, up to their end. Between two pieces of them a notice may stand.
 func (p *pipe) forward(ctx context.Context) (bytes int64, err error) {
 	left := 0 // of the message that is under way
 	for {
@@ -141,7 +146,13 @@ func (p *pipe) forward(ctx context.Context) (bytes int64, err error) {
 			p.from.have = p.from.have[run:]
 		}
 		if left == 0 && len(p.from.have) > 0 && p.from.have[0] != 'd' {
-			return bytes, nil
+			if !aside(p.from.have[0]) {
+				return bytes, nil
+			}
+			if _, _, err := p.from.whole(); err != nil {
+				return 0, err
+			}
+			continue
 		}
 		if err := p.from.more(); err != nil {
 			return 0, err
@@ -158,6 +169,8 @@ func (p *pipe) failed(ctx context.Context, source, target error) error {
 	case ctx.Err() != nil:
 		return normalise(ctx, errors.Join(source, target))
 	case target != nil && Code(target) != "":
+		return fmt.Errorf("target: %w", target)
+	case target != nil && Code(source) == codeCopyFailed: // ours: the target was lost, and the source was told to end
 		return fmt.Errorf("target: %w", target)
 	case source != nil && errors.As(source, &side):
 		return fmt.Errorf("%s: %w", side.side, side.err)
@@ -245,37 +258,48 @@ func (w *wire) send(m pgproto3.FrontendMessage) error {
 // longest is the longest message of the server's own that is believed, such as an error.
 const longest = 16 << 20
 
-// message reads the next message; its body is good until the next read. What tells nothing here is passed over.
+// aside tells what the server may send between any two messages, and tells nothing here: notice, parameter, notification.
+func aside(kind byte) bool { return kind == 'N' || kind == 'S' || kind == 'A' }
+
+// whole reads the next message; its body is good until the next read.
+func (w *wire) whole() (kind byte, body []byte, err error) {
+	for len(w.have) < 5 {
+		if err := w.more(); err != nil {
+			return 0, nil, err
+		}
+	}
+	size := 1 + int(binary.BigEndian.Uint32(w.have[1:]))
+	if size < 5 || size > longest {
+		w.broken = true
+		return 0, nil, fmt.Errorf("a message of %d bytes, which is not of the protocol", size)
+	}
+	for len(w.have) < size {
+		if err := w.more(); err != nil {
+			return 0, nil, err
+		}
+	}
+	kind, body = w.have[0], w.have[5:size]
+	w.have = w.have[size:]
+	return kind, body, nil
+}
+
+// message reads the next message that is not aside, as whole does.
 func (w *wire) message() (kind byte, body []byte, err error) {
 	for {
-		for len(w.have) < 5 {
-			if err := w.more(); err != nil {
-				return 0, nil, err
-			}
+		if kind, body, err = w.whole(); err != nil {
+			return 0, nil, err
 		}
-		size := 1 + int(binary.BigEndian.Uint32(w.have[1:]))
-		if size < 5 || size > longest {
-			w.broken = true
-			return 0, nil, fmt.Errorf("a message of %d bytes, which is not of the protocol", size)
-		}
-		for len(w.have) < size {
-			if err := w.more(); err != nil {
-				return 0, nil, err
-			}
-		}
-		kind, body = w.have[0], w.have[5:size]
-		w.have = w.have[size:]
-		switch kind {
-		case 'N', 'S', 'A': // notice, parameter, notification
+		switch {
+		case aside(kind):
 			continue
-		case 'E':
+		case kind == 'E':
 			var e pgproto3.ErrorResponse
 			if err := e.Decode(body); err != nil {
 				w.broken = true
 				return 0, nil, err
 			}
 			return kind, nil, pgconn.ErrorResponseToPgError(&e)
-		case 'Z':
+		case kind == 'Z':
 			w.ready = true
 		}
 		return kind, body, nil
@@ -335,14 +359,26 @@ func (w *wire) skipData() bool {
 	return true
 }
 
-// over reads the end of the source's copy.
-func (w *wire) over() error {
+// over reads the end of the source's copy, and returns how many rows it was.
+func (w *wire) over() (rows int64, err error) {
 	for !w.ready {
-		if _, _, err := w.message(); err != nil {
-			return err
+		kind, body, err := w.message()
+		switch {
+		case err != nil:
+			return 0, err
+		case kind == 'd':
+			w.broken = true
+			return 0, errors.New("rows behind the end of the copy")
+		case kind == 'C':
+			rows = affected(body)
 		}
 	}
-	return nil
+	return rows, nil
+}
+
+// affected is how many rows the body of CommandComplete tells of.
+func affected(body []byte) int64 {
+	return pgconn.NewCommandTag(string(body[:max(len(body)-1, 0)])).RowsAffected()
 }
 
 // answer is what the target says in the end.
@@ -361,7 +397,7 @@ func (w *wire) answer() (a answer) {
 		case err != nil:
 			a.err = err
 		case kind == 'C':
-			a.rows = pgconn.NewCommandTag(string(body[:max(len(body)-1, 0)])).RowsAffected()
+			a.rows = affected(body)
 		}
 	}
 	return a

@@ -39,6 +39,24 @@ func TestPipe(t *testing.T) {
 	if err != nil || rows != 20 || bytes < 40_000_000 {
 		t.Fatalf("%d rows, %d bytes: %v", rows, bytes, err)
 	}
+	if _, err := to.Exec(t.Context(), `create table public.loud (n int, v text);
+create function public.loud(n int) returns text language plpgsql as $$ begin if n % 3 = 0 then raise notice '%', repeat('x', n * 20000); end if; return n; end $$;
+create function public.fewer() returns trigger language plpgsql as $$ begin if new.n = 7 then return null; end if; return new; end $$`); err != nil {
+		t.Fatal(err)
+	}
+	loud := func() (int64, error) {
+		rows, _, err := pg.Pipe(t.Context(), from, to, "copy (select n, public.loud(n) from generate_series(1, 50) n) to stdout", "copy public.loud from stdin", nil)
+		return rows, err
+	}
+	if rows, err := loud(); err != nil || rows != 50 {
+		t.Errorf("%d rows of 50 between notices: %v", rows, err)
+	}
+	if _, err := to.Exec(t.Context(), "create trigger fewer before insert on public.loud for each row execute function public.fewer()"); err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := loud(); err == nil || !strings.Contains(err.Error(), "gave 50 rows") || !strings.Contains(err.Error(), "taken 49") {
+		t.Errorf("a row that the target has not taken: %d rows, %v", rows, err)
+	}
 	for _, c := range []struct{ read, write, code, side string }{
 		{"copy (select n, null from generate_series(1, 1000000) n) to stdout", "copy public.t from stdin", "23505", "target"},
 		{"copy (select 100 / (50 - n), '' from generate_series(30, 60) n) to stdout", "copy public.t from stdin", "22012", "source"},

@@ -12,6 +12,7 @@ import (
 // made stays for the next sync, but never a slot that nobody reads.
 func TestWaitingSync(t *testing.T) {
 	u := startServers(t, 10, 17).upgrade(t, small)
+	u.source.run("alter role postgres set lock_timeout = '1s'") // waiting for transactions is waiting for locks
 	before := u.snapshot()
 	elsewhere := connect(t, u.servers.source.URI("postgres"))
 	pid := elsewhere.run("create table t (i int); begin; insert into t values (1); select pg_backend_pid()")

@@ -30,6 +30,7 @@ func OpenSourceReplication(ctx context.Context, a Address, verb string) (*Source
 	c.RuntimeParams["replication"] = "database"
 	c.RuntimeParams["application_name"] = "pgleap/" + verb
 	c.RuntimeParams["statement_timeout"] = "0"
+	c.RuntimeParams["lock_timeout"] = "0" // the creation of a slot waits for transactions, as for locks
 	c.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
 	// A cancelled wait must be ended on the server: a walsender that waits for transactions does not notice
 	// that its client is gone, and would leave a slot behind that nobody knows.

@@ -223,7 +223,7 @@ func (g *walGuard) judge(now time.Time, slots []pgsync.Retained) {
 		g.emit(plan.Event{Kind: plan.EventNote, Message: "nothing is held back any more: " + kept.String(), Data: kept.data("retained-wal")})
 	}
 	for _, s := range slots {
-		if s.Slot == g.Run.Object() && s.Status == "lost" {
+		if g.Run.LaneOf(s.Slot) > 0 && s.Status == "lost" {
 			g.cancel(plan.Fail(plan.KindNotReady, "raise max_slot_wal_keep_size on the source; pgleap abort, then pgleap sync", "the source has thrown away WAL of slot %s that the target still needs (wal_status lost): the run cannot go on", s.Slot))
 		}
 	}

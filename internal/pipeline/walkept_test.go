@@ -82,9 +82,11 @@ func TestGuardJudges(t *testing.T) {
 			t.Errorf("%d: given up: %v", c.bytes, cause)
 		}
 	}
-	g.judge(now, []pgsync.Retained{{Slot: "pgleap_shop", Status: "lost"}})
-	if plan.KindOf(cause) != plan.KindNotReady {
-		t.Errorf("a lost slot: %v", cause)
+	for _, slot := range []string{"pgleap_shop", "pgleap_shop_lane2"} {
+		cause = nil
+		if g.judge(now, []pgsync.Retained{{Slot: slot, Status: "lost"}}); plan.KindOf(cause) != plan.KindNotReady || !strings.Contains(cause.Error(), slot) {
+			t.Errorf("%s is lost: %v", slot, cause)
+		}
 	}
 }
 

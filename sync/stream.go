@@ -81,6 +81,9 @@ func (s *Streams) Do(ctx context.Context, source *pg.Source) error {
 		return err
 	}
 	defer holder.Close()
+	if err := s.planned(ctx, holder); err != nil {
+		return err
+	}
 	s.Point(string(s.Step.ID) + ".slot")
 	return s.copy(ctx, source, snapshot, files)
 }
@@ -189,6 +192,26 @@ func (s *Streams) slot(ctx context.Context, source *pg.Source) (holder *pg.Sourc
 		return nil, "", err
 	}
 	return holder, snapshot, nil
+}
+
+// planned refuses tables that have other columns at the snapshot than in the plan, which says what is copied: what a column
+// holds that came in between would be in no copy, and the slot does not give it.
+func (s *Streams) planned(ctx context.Context, holder *pg.Source) error {
+	now, err := readEach(ctx, holder, s.Tables, "the columns of the tables", `coalesce((select string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', ' order by a.attnum)
+  from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped), '')`, func(columns *string) []any { return []any{columns} })
+	if err != nil {
+		return err
+	}
+	for _, r := range s.Tables {
+		var planned []string
+		for _, c := range r.Columns {
+			planned = append(planned, c.Name+" "+c.Type)
+		}
+		if was := strings.Join(planned, ", "); now[r.Name] != was {
+			return plan.Fail(plan.KindDrift, "pgleap abort, then pgleap sync", "the columns of table %s are not those of the plan: they were (%s), and are (%s)", plan.OneLine(r.Name.String()), plan.OneLine(was), plan.OneLine(now[r.Name]))
+		}
+	}
+	return nil
 }
 
 // pin are the statements that begin a transaction that sees what the snapshot shows.

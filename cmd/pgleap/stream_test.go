@@ -143,6 +143,19 @@ func TestStreamSaysWhomItWaitsFor(t *testing.T) {
 	u.equal()
 }
 
+// TestStreamOfOtherColumns: what a column holds that comes between the plan and the snapshot would be in no copy.
+func TestStreamOfOtherColumns(t *testing.T) {
+	u := startServers(t, 13, 18).upgrade(t, "create table a (id int primary key, gone int, v text, twice int generated always as (id * 2) stored); alter table a drop column gone; insert into a select generate_series(1, 100)")
+	run := u.start([]string{stopAt + "=subscribe.stream.before"}, "sync", "--copy", "stream")
+	awaitStopped(t, run)
+	u.source.run("alter table a add column note text; update a set note = 'filled'")
+	goOn(t, run)
+	run.wait().exits(exitDrift).says("the columns of table public.a are not those of the plan", "note text", "pgleap abort, then pgleap sync")
+	u.run(exitOK, "abort")
+	u.run(exitOK, "sync", "--copy", "stream")
+	u.equal()
+}
+
 // equal fails the test unless both servers hold the same rows; what was written last may still be on its way.
 func (u *upgrade) equal() {
 	u.t.Helper()

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -80,9 +81,11 @@ func EarlySteps(early []Entry, sizes map[plan.Name]int64) []plan.Step {
 	return append(builds, constraints...)
 }
 
-// RestSteps are the keys among the others: those of partitioned tables.
-func RestSteps(others []Entry) []plan.Step {
+// RestSteps are the keys among the others, of the tables that are wanted: those of partitioned tables, and those that
+// pg_dump has behind a function which may need one.
+func RestSteps(others []Entry, wanted func(table plan.Name) bool) []plan.Step {
 	_, identity := definitions(others)
+	identity = slices.DeleteFunc(identity, func(e Entry) bool { return !wanted(tableOf(e)) })
 	return chunked(newNames(), "subscribe.identity", identity)
 }
 

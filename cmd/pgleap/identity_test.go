@@ -149,10 +149,15 @@ func TestSetReplicaIdentityKilled(t *testing.T) {
 // killed runs a command that kills itself at the point.
 func (u *upgrade) killed(point string, args ...string) {
 	u.t.Helper()
-	p := u.start([]string{killAt + "=" + point}, args...)
+	u.start([]string{killAt + "=" + point}, args...).diesAt(point)
+}
+
+// diesAt waits for the process to be killed at the point.
+func (p *process) diesAt(point string) {
+	p.t.Helper()
 	p.wait()
 	if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() {
-		u.t.Fatalf("pgleap %v was not killed at %s: %v", args, point, p.cmd.ProcessState)
+		p.t.Fatalf("pgleap %v was not killed at %s: %v", p.args, point, p.cmd.ProcessState)
 	}
 }
 

@@ -105,8 +105,12 @@ func subscribe(lanes []plan.Lane, target plan.Facts, sel plan.Selection, early, 
 	loaded := slices.Concat(schema.EarlySteps(early, sizes(sel)), analyzeSteps(sel))
 	var stage plan.Stage
 	if o.Copy == plan.CopyStream {
-		loaded = slices.Concat(loaded, schema.RestSteps(others), pgsync.TargetIdentitySteps(repairs))
-		stage = pgsync.Streamed(lanes, target, func(l plan.Lane) []plan.Step { return stepsOf(lanes, l, loaded) })
+		of := laneOf(lanes)
+		stage = pgsync.Streamed(lanes, target, func(l plan.Lane) []plan.Step {
+			// A lane whose copy begins anew loses what stands on its tables: nothing may have been made of it before.
+			rest := schema.RestSteps(others, func(table plan.Name) bool { return of(table) == l.N })
+			return slices.Concat(stepsOf(lanes, l, loaded), rest, stepsOf(lanes, l, pgsync.TargetIdentitySteps(repairs)))
+		})
 	} else {
 		stage = pgsync.Subscribe(lanes, target, func(l plan.Lane) []plan.Step { return stepsOf(lanes, l, loaded) })
 	}
@@ -152,21 +156,26 @@ func analyze(prefix string, r plan.Relation) plan.Step {
 
 const batchAnalyze = "analyze"
 
-// stepsOf are those of the steps that work on the lane's tables; the first lane has also what is of no lane, such as the keys
-// of partitioned roots.
-func stepsOf(lanes []plan.Lane, lane plan.Lane, steps []plan.Step) (out []plan.Step) {
+// laneOf tells the number of a table's lane; the first has also what is in none, such as partitioned roots.
+func laneOf(lanes []plan.Lane) func(table plan.Name) int {
 	of := map[plan.Name]int{}
 	for _, l := range lanes {
 		for _, r := range l.Tables {
 			of[r.Name] = l.N
 		}
 	}
+	return func(table plan.Name) int { return max(1, of[table]) }
+}
+
+// stepsOf are those of the steps that work on the lane's tables.
+func stepsOf(lanes []plan.Lane, lane plan.Lane, steps []plan.Step) (out []plan.Step) {
+	of := laneOf(lanes)
 	for _, s := range steps {
-		n := 0
+		var table plan.Name
 		if s.Table != nil {
-			n = of[*s.Table]
+			table = *s.Table
 		}
-		if max(1, n) == lane.N {
+		if of(table) == lane.N {
 			out = append(out, s)
 		}
 	}

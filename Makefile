@@ -33,7 +33,7 @@ bench-cutover: servers  ## what clients see of 50 cutovers through PgBouncer, be
 bench-copy: servers  ## the first copy in both ways, beside a subscription with defaults, pgcopydb and the floor; COPY_TURNS=1 COPY_SCALE=5 COPY_DATASETS=orders,small COPY_WAYS=native,stream COPY_PAIR=13-17 COPY_RATE=0 for a shorter one
 	go test -timeout 600m -run '^$$' -bench 'Copy$$' -benchtime 1x ./cmd/pgleap
 
-bench-lanes: servers  ## how fast 1, 2 and 4 lanes apply what 60 s of writes have left; LANES_SECONDS=10 … for a shorter one
+bench-lanes: servers  ## how fast 1 and 2 lanes apply what 60 s of writes have left, with the source apart and beside the target; LANES_SECONDS=10 LANES=1,2,4 LANES_LOADS=tpcb LANES_PLACES=apart … for another one
 	go test -timeout 60m -run '^$$' -bench 'Lanes$$' -benchtime 1x ./cmd/pgleap
 
 runbook: servers  ## docs/runbook-shop-13-18.md, the example of a runbook, written anew

@@ -100,6 +100,8 @@ var troublesome = map[string]struct {
 	"pglogical":   {Warning, "its nodes, sets and subscriptions are neither dumped nor replicated, and its slots stay on the old server", "end its replication before the switch, or make it again on the target"},
 	"spock":       {Warning, "its nodes, sets and subscriptions are neither dumped nor replicated, and other nodes may write into the tables behind the fence", "end its replication before the switch, or make it again on the target"},
 	"pg_partman":  {Warning, "what it keeps in part_config does not move by itself, and its job changes partitions while the sync runs", "pause its job from pgleap sync to the switch, and copy part_config and part_config_sub by hand"},
+	"pg_squeeze":  {Warning, "it gives a table another file, in which a snapshot that was taken before sees no row: a table that it works on while its rows are copied in streams arrives empty", "pause its workers (squeeze.stop_worker) until pgleap sync has ended, or copy with --copy server"},
+	"pg_repack":   {Warning, "a pg_repack that is under way when pgleap sync begins gives its table a file in which the copy's snapshot does not see the latest changes", "let no pg_repack run when pgleap sync begins"},
 	"pg_cron":     {Warning, "its jobs do not move by themselves; those that are made on the target run there at once, before the switch too, and those of the old server run on after it and meet the fence", "make the jobs on the target after the switch, and unschedule those of the old server then"},
 }
 

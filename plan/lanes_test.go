@@ -174,3 +174,12 @@ func TestMarked(t *testing.T) {
 		t.Errorf("%s", three.Definition())
 	}
 }
+
+// TestRunOfALane: a run must not be called what a lane of another one is.
+func TestRunOfALane(t *testing.T) {
+	for name, valid := range map[RunID]bool{"shop": true, "shop_lane": true, "shop_lanes": true, "lane2": true, "shop_lane_2": true, "shop_lane2": false, "a_lane2_lane10": false} {
+		if err := name.Valid(); (err == nil) != valid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

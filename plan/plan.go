@@ -36,6 +36,9 @@ func (r RunID) Valid() error {
 			return fmt.Errorf("run name %q: only a-z, 0-9 and _ may stand in the name of a replication slot; choose one with --run", string(r))
 		}
 	}
+	if i := strings.LastIndex(string(r), laneMark); i >= 0 && r[i:] != laneMark && strings.Trim(string(r[i+len(laneMark):]), "0123456789") == "" {
+		return fmt.Errorf("run name %q: so is a lane of run %q called; choose another one with --run", string(r), string(r[:i]))
+	}
 	return nil
 }
 

@@ -1,8 +1,13 @@
 package sync
 
 import (
+	"context"
+	"fmt"
 	"slices"
 
+	"github.com/jackc/pgx/v5"
+
+	"pgleap/internal/pg"
 	"pgleap/plan"
 )
 
@@ -59,4 +64,17 @@ func DurableSteps(lanes []plan.Lane) []plan.Step { return each(lanes, Durable) }
 // FollowSteps enable the subscription of each lane behind a rollback.
 func FollowSteps(id plan.StepID, lanes []plan.Lane, on plan.Side) []plan.Step {
 	return each(lanes, func(lane plan.RunID) plan.Step { return FollowStep(id, lane, on) })
+}
+
+// UnpublishedLanes returns the names of those lanes' publications that the source does not have.
+func UnpublishedLanes(ctx context.Context, source *pg.Source, lanes []plan.Lane) ([]string, error) {
+	rows, err := source.Query(ctx, "select n from unnest($1::text[]) n where not exists (select from pg_publication where pubname = n) order by n", objects(lanes))
+	if err != nil {
+		return nil, fmt.Errorf("look for the publications: %w", err)
+	}
+	missing, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("look for the publications: %w", err)
+	}
+	return missing, nil
 }

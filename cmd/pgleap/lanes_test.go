@@ -159,6 +159,40 @@ func TestLanesKilled(t *testing.T) {
 	}
 }
 
+// TestLaneBegunAnew: a lane whose copy begins anew loses what was built on its tables, and gets all of it again; also keys
+// that pg_dump has behind a function which needs another one.
+func TestLaneBegunAnew(t *testing.T) {
+	u := startServers(t, 14, 18).upgrade(t, `create table a (id int primary key, v text); create table b (id int primary key); create table c (id int primary key);
+insert into a select g, repeat('x', 200) from generate_series(1, 20000) g; insert into b select generate_series(1, 100); insert into c select generate_series(1, 100);
+create function grouped() returns setof text begin atomic select v from a group by id; end`)
+	args := []string{"sync", "--lanes", "2", "--copy", "stream"}
+	const killed = "subscribe.analyze.public.b.2.done"
+	run := u.start([]string{stopAt + "=subscribe.stream.2.slot", killAt + "=" + killed}, args...)
+	awaitStopped(t, run)
+	holder := connect(t, u.targetURI)
+	holder.run("begin; lock table c in access exclusive mode") // the lane's copy is not over when b is there
+	goOn(t, run)
+	run.diesAt(killed)
+	holder.run("commit")
+	u.run(exitOK, args...)
+	u.source.run("update b set id = -id; update c set id = -id")
+	u.equal()
+}
+
+// TestSourceTakenBack: where the source's part of a copy in streams was taken back without the target, nothing is copied
+// in vain.
+func TestSourceTakenBack(t *testing.T) {
+	u := startServers(t, 13, 18).upgrade(t, onLanes)
+	args := []string{"sync", "--lanes", "2", "--copy", "stream"}
+	u.killed("subscribe.stream.part", args...)
+	u.runWith([]string{"PGLEAP_TARGET="}, exitOK, "abort")
+	u.run(exitNotReady, args...).says("publication pgleap_"+u.name+", pgleap_"+u.name+"_lane2 is gone", "pgleap abort, then pgleap sync")
+	u.run(exitOK, "status").says("publication pgleap_" + u.name)
+	u.run(exitOK, "abort")
+	u.run(exitOK, args...)
+	u.equal()
+}
+
 // TestLanesKilledInSwitch: between the markers' commit and the drain of all lanes everything falls with its session, and
 // behind the fence another attempt drains all lanes anew.
 func TestLanesKilledInSwitch(t *testing.T) {
@@ -355,6 +389,13 @@ func TestLanesOfSavedPlan(t *testing.T) {
 	u.target.is("a,b c", "select string_agg(of, ',' order by of) from (select string_agg(srrelid::regclass::text, ' ' order by srrelid::regclass::text) as of from pg_subscription_rel where srrelid::regclass::text !~ 'pgleap' group by srsubid) l")
 	u.run(exitOK, "sync").says("done already")
 	u.equal()
+	v := u.servers.upgrade(t, "create table a (id int primary key); create table b (id int primary key)")
+	v.run(exitOK, "sync", "--lanes", "9")
+	for n, ignored := range map[string]bool{"9": false, "2": false, "3": true} { // asked for, made, and neither
+		if out := v.run(exitOK, "sync", "--lanes", n); strings.Contains(out.String(), "--lanes: NOT done") != ignored {
+			t.Errorf("sync --lanes %s again:\n%s", n, out)
+		}
+	}
 }
 
 // TestLanesOffered: where one lane does not keep up, more are offered with their numbers.

@@ -69,13 +69,18 @@ func (r *run) readLanes(ctx context.Context, st *Status) ([]LaneStatus, error) {
 	if err != nil {
 		return nil, err
 	}
+	if missing, err := r.unpublished(ctx); err != nil {
+		return nil, err
+	} else if missing != "" {
+		st.Problems = append(st.Problems, Problem{Level: Critical, Text: missing, Mend: mendAnew})
+	}
 	built, toBuild := r.builtEarly(recorded)
 	var lanes []LaneStatus
 	for _, l := range r.lanes {
 		before, err := pgsync.ReadLag(ctx, r.source, l.Run)
 		if errors.Is(err, pgsync.ErrNoSlot) {
 			if r.slotMade(l, recorded) {
-				st.Problems = append(st.Problems, Problem{Level: Critical, Text: "the replication slot " + l.Object() + " is gone from the source: what was written since cannot come any more", Mend: "pgleap abort, then pgleap sync"})
+				st.Problems = append(st.Problems, Problem{Level: Critical, Text: "the replication slot " + l.Object() + " is gone from the source: what was written since cannot come any more", Mend: mendAnew})
 			}
 			continue
 		}
@@ -147,18 +152,15 @@ func (st *Status) sumUp() {
 		if l.Lag == nil {
 			continue
 		}
-		if st.CatchUp == nil || l.CatchUp != nil && *l.CatchUp > *st.CatchUp {
-			st.CatchUp = l.CatchUp
-		}
 		if i == 0 || st.Lag == nil {
 			lag := *l.Lag
-			st.Lag, st.Growth = &lag, l.Growth
+			st.Lag, st.Growth, st.CatchUp = &lag, l.Growth, l.CatchUp
 			continue
 		}
 		kept, growth := st.Lag.Retained, st.Growth
 		if l.Lag.Bytes > st.Lag.Bytes {
 			lag := *l.Lag
-			st.Lag = &lag
+			st.Lag, st.CatchUp = &lag, l.CatchUp
 		}
 		if st.Lag.Retained = kept; l.Lag.Retained > kept {
 			st.Lag.Retained, growth = l.Lag.Retained, l.Growth

@@ -73,6 +73,11 @@ func (r *run) stillFollows(ctx context.Context) error {
 	if err != nil || !done[plan.StagePublish] || done[plan.StageSwitch] {
 		return err
 	}
+	if missing, err := r.unpublished(ctx); err != nil {
+		return err
+	} else if missing != "" {
+		return plan.Fail(plan.KindNotReady, mendAnew, "%s", missing)
+	}
 	recorded, err := r.journal.Steps(ctx)
 	if err != nil {
 		return err
@@ -98,7 +103,22 @@ func (r *run) slotMade(l plan.Lane, recorded map[plan.StepID]bool) bool {
 
 // slotGone is what an ErrNoSlot means for the run.
 func slotGone(err error) error {
-	return plan.Fail(plan.KindNotReady, "pgleap abort, then pgleap sync", "what was written since cannot come any more: %w", err)
+	return plan.Fail(plan.KindNotReady, mendAnew, "what was written since cannot come any more: %w", err)
+}
+
+const mendAnew = "pgleap abort, then pgleap sync"
+
+// unpublished says which publications are not there although they have to be, and what that means; "" if none.
+func (r *run) unpublished(ctx context.Context) (string, error) {
+	done, err := r.journal.Stages(ctx)
+	if err != nil || !done[plan.StagePublish] || done[plan.StageSwitch] {
+		return "", err
+	}
+	missing, err := pgsync.UnpublishedLanes(ctx, r.source, r.lanes)
+	if err != nil || len(missing) == 0 {
+		return "", err
+	}
+	return "publication " + strings.Join(missing, ", ") + " is gone from the source, as behind pgleap abort without the target: nothing can be followed any more", nil
 }
 
 // tellIgnored says that what a run does was decided when it was begun.
@@ -112,7 +132,7 @@ func (r *run) tellIgnored(given plan.Options) {
 		{"--schemas", given.Schemas, has.Schemas, len(given.Schemas) > 0},
 		{"--tables", given.Tables, has.Tables, len(given.Tables) > 0},
 		{"--exclude-tables", given.ExcludeTables, has.ExcludeTables, len(given.ExcludeTables) > 0},
-		{"--lanes", given.Lanes, has.Lanes, given.Lanes > 0},
+		{"--lanes", given.Lanes, max(1, len(r.plan.Lanes)), given.Lanes > 0 && given.Lanes != has.Lanes}, // what was asked for, or what it came to
 		{"--all-tables", given.AllTables, has.AllTables, given.AllTables},
 		{"--set-replica-identity", given.SetReplicaIdentity, has.SetReplicaIdentity, given.SetReplicaIdentity},
 		{"--copy", given.Copy, has.Copy, given.Copy != ""},

@@ -31,7 +31,7 @@ const (
 
 // parts are what the streams take, the table with the largest indexes first: what is built over it goes on longest, and
 // beside the copy of the others. It is cut whatever its size, so that it is there soon.
-func (s *Streams) parts(ctx context.Context, source *pg.Source) ([]part, error) {
+func (s *Streams) parts(ctx context.Context, source *pg.Source, jobs int) ([]part, error) {
 	sizes, err := readSizes(ctx, source, s.Tables)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (s *Streams) parts(ctx context.Context, source *pg.Source) ([]part, error) 
 		now := sizes[r.Name]
 		conditions := []string{""}
 		n := min((now.bytes+most-1)/most, now.pages)
-		if s.PartBytes == 0 && i > 0 && now.bytes <= wholeBytes && 4*now.bytes*int64(s.Jobs) <= 5*total {
+		if s.PartBytes == 0 && i > 0 && now.bytes <= wholeBytes && 4*now.bytes*int64(jobs) <= 5*total {
 			n = 1 // no more than a stream's share: to cut it would gain nothing
 		}
 		if n > 1 {

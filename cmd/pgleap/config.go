@@ -49,7 +49,7 @@ func planFlags() []cli.Flag {
 		&cli.StringFlag{Name: "pg-dump", Usage: "the pg_dump to use: a `COMMAND` line (default: the newest that is found)"},
 		&cli.DurationFlag{Name: "slot-timeout", Value: 5 * time.Minute, Usage: "how long the slot's creation may wait for open transactions"},
 		&cli.StringFlag{Name: "copy", Value: copyAuto, Usage: "the first copy: `WAY` is server (PostgreSQL's own, from server to server), stream (many streams through this machine at one snapshot, keys built afterwards), or auto (the plan chooses, and says why)"},
-		&cli.IntFlag{Name: "copy-jobs", DefaultText: "one stream for each processor of the source, 2 to 4; as many tables as the target's max_sync_workers_per_subscription", Usage: "streams of --copy stream at a time, or tables of --copy server (which needs a superuser on the target)"},
+		&cli.IntFlag{Name: "copy-jobs", DefaultText: "one stream for each processor of the source, 2 to 4, one less where clients write to it; as many tables as the target's max_sync_workers_per_subscription", Usage: "streams of --copy stream at a time, or tables of --copy server (which needs a superuser on the target)"},
 		&cli.Int64Flag{Name: "copy-split", DefaultText: "64; a table of no more than a stream's share in one go", Usage: "how many `MIB` of a table a stream takes at a time (source 14 or newer)"},
 		&cli.IntFlag{Name: "lanes", Usage: "follow the tables on `N` lanes, each with a slot and an apply worker of its own; what foreign keys tie shares one (default: as the source's write rate calls for, mostly one)"},
 		&cli.IntFlag{Name: "jobs", Value: min(max(runtime.NumCPU(), 2), 8), Usage: "parallel index builds and ANALYZEs on the target"},

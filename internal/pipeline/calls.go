@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -95,7 +94,8 @@ func (r *run) streams(s plan.Step) *pgsync.Streams {
 		Connect:     loader{r},
 		Run:         lane.Run,
 		Tables:      lane.Tables,
-		Jobs:        cmp.Or(r.Options.CopyJobs, pgsync.StreamJobs(r.plan.Source.Cluster.Processors)),
+		Jobs:        r.Options.CopyJobs,
+		Processors:  r.plan.Source.Cluster.Processors,
 		PartBytes:   r.Options.CopySplit,
 		SlotTimeout: r.Options.SlotTimeout,
 		Step:        s,

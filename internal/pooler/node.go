@@ -24,10 +24,12 @@ type Node struct {
 	version string
 	mode    string // pool_mode of entries that have none of their own
 	retry   string // server_login_retry of the configuration, in seconds
+	limit   string // max_db_connections of the configuration; 0 is none
 
-	mu      sync.Mutex // of control, and of hurried
+	mu      sync.Mutex // of control, hurried and frozen
 	control *pg.Console
 	hurried bool // server_login_retry is changed, and not yet put back
+	frozen  bool // the same of max_db_connections
 
 	pausing sync.Mutex // of pauser
 	pauser  *pg.Console
@@ -45,7 +47,7 @@ func Open(ctx context.Context, admin pg.Address) (*Node, error) {
 		n.Close()
 		return nil, err
 	}
-	n.mode, n.retry = config["pool_mode"], config["server_login_retry"]
+	n.mode, n.retry, n.limit = config["pool_mode"], config["server_login_retry"], config["max_db_connections"]
 	version, err := n.command(ctx, "show version")
 	if err == nil && len(version) > 0 {
 		n.version = strings.TrimPrefix(version[0]["version"], "PgBouncer ")
@@ -69,8 +71,10 @@ func (n *Node) String() string { return "PgBouncer " + n.address.HostPort() }
 // Version is such as 1.18.0, "" where the console does not say.
 func (n *Node) Version() string { return n.version }
 
-// Close puts back what Resume changed of the configuration, and ends both sessions. A PAUSE that was answered stays.
+// Close puts back what Pause and Resume changed of the configuration, and ends both sessions. A PAUSE that was answered
+// stays.
 func (n *Node) Close() {
+	n.thaw()
 	ctx, cancel := context.WithTimeout(context.Background(), settlePatience)
 	defer cancel()
 	_ = n.Settle(ctx) // a RELOAD or a restart puts it back as well

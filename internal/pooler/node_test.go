@@ -204,6 +204,66 @@ func TestPausedClientsWaitAndGoOn(t *testing.T) {
 	}
 }
 
+// TestPauseAwaitsLogins: PgBouncer takes a login that PAUSE cuts off for a server that refuses, and fails who comes
+// after RESUME.
+func TestPauseAwaitsLogins(t *testing.T) {
+	s := startShop(t)
+	p := s.bouncer(t, nil)
+	n := openNode(t, p)
+	client := s.client(t, p, "shop", "billing")
+	admin, err := s.connect(t, p, "stay", "admin")
+	must(t, err)
+	must(t, n.Pause(within(t, patience), "shop")) // closes the pool's connections
+	must(t, n.Resume(t.Context(), "shop"))
+	for _, statement := range []string{"alter system set pre_auth_delay = 1", "select pg_reload_conf()"} {
+		_, err := admin.Exec(t.Context(), statement)
+		must(t, err)
+	}
+	eventually(t, "the delay to be in force", func() bool {
+		var delay string
+		must(t, admin.QueryRow(t.Context(), "show pre_auth_delay").Scan(&delay))
+		return delay == "1s"
+	})
+	answered := query(t, client)
+	eventually(t, "the login", func() bool {
+		logins, err := n.logins(t.Context(), "shop")
+		must(t, err)
+		return logins == 1
+	})
+	must(t, n.Pause(within(t, patience), "shop"))
+	stats, err := n.Stats(t.Context(), "shop")
+	must(t, err)
+	if stats.Waiting != 0 {
+		t.Fatal("the login was cut off")
+	}
+	must(t, <-answered)
+}
+
+// TestPauseGivesTheLimitBack: no pool may grow at the moment of PAUSE, but all may while it waits for transactions.
+func TestPauseGivesTheLimitBack(t *testing.T) {
+	s := startShop(t)
+	p := s.bouncer(t, map[string]string{"max_db_connections": "7"})
+	n := openNode(t, p)
+	limit := func() string {
+		config, err := n.Config(t.Context())
+		must(t, err)
+		return config["max_db_connections"]
+	}
+	client := s.client(t, p, "shop", "billing")
+	straggle(t, client)
+	paused := make(chan error, 1)
+	go func() { paused <- n.Pause(within(t, patience), "shop") }()
+	eventually(t, "the limit while PAUSE waits", func() bool { return isPaused(t, n, "shop") && limit() == "7" })
+	_, err := client.Exec(t.Context(), "commit")
+	must(t, err)
+	must(t, <-paused)
+	must(t, n.freeze(t.Context(), "stay"))
+	must(t, n.Resume(t.Context(), "shop")) // of a watchdog, whose process did not freeze
+	if got := limit(); got != "7" {
+		t.Errorf("max_db_connections is left at %s", got)
+	}
+}
+
 func TestPauseIsTakenBackAtItsDeadline(t *testing.T) {
 	s := startShop(t)
 	p := s.bouncer(t, nil)

@@ -56,7 +56,16 @@ func (e *PauseError) Unwrap() []error {
 // at most (120 s unless set otherwise). If ctx ends first, or the node fails, the pause is taken back; the error is a
 // *PauseError. An entry that is paused already is no error.
 func (n *Node) Pause(ctx context.Context, db string) error {
-	n.awaitLogins(ctx, db)
+	return PauseAll(ctx, []Target{{n, db}})
+}
+
+// thawDelay is when a PAUSE has surely arrived. It may be answered much later, and the other entries need not wait for
+// that.
+const thawDelay = 50 * time.Millisecond
+
+func (n *Node) pause(ctx context.Context, db string) error {
+	early := time.AfterFunc(thawDelay, n.thaw)
+	defer early.Stop()
 	err := n.sendPause(ctx, db)
 	if err == nil {
 		return nil
@@ -109,18 +118,61 @@ func (n *Node) sendPause(ctx context.Context, db string) error {
 	}
 }
 
-// loginPatience bounds the wait for logins; they take milliseconds.
-const loginPatience = 250 * time.Millisecond
+// loginPatience bounds the wait for logins; they take milliseconds, and a hundred times that where processors are scarce.
+const loginPatience = 3 * time.Second
 
-// awaitLogins waits for a moment without a login at the server, if there is one soon: PAUSE cuts logins off, and
-// PgBouncer takes that for a server that refuses; see Resume.
-func (n *Node) awaitLogins(ctx context.Context, db string) {
-	ctx, cancel := context.WithTimeout(ctx, loginPatience)
-	defer cancel()
-	_ = n.await(ctx, func() (bool, error) {
+// freeze lets no pool of the node grow, and waits until the logins that have begun at the entry's server are through, if
+// they are soon. PAUSE cuts logins off, PgBouncer takes that for a server that refuses, and after RESUME it fails whoever
+// asks before the first connection stands. Clients go on with the connections that there are, or wait for one.
+//
+// An entry with a max_db_connections of its own does not heed it: there the wait alone must do.
+func (n *Node) freeze(ctx context.Context, db string) error {
+	entries, err := n.command(ctx, "show databases")
+	if err != nil {
+		return err
+	}
+	var most int64 // 0 would be no limit at all; then nobody logs in, or the first one does
+	for _, row := range entries {
+		most = max(most, number(row["current_connections"]))
+	}
+	if most > 0 {
+		n.set(&n.frozen, true)
+		if _, err := n.command(ctx, "set max_db_connections = "+quoteValue(strconv.FormatInt(most, 10))); err != nil {
+			return err
+		}
+	}
+	return poll(ctx, func() (bool, error) {
 		logins, err := n.logins(ctx, db)
 		return logins == 0, err
 	})
+}
+
+// thaw ends freeze. Should it fail, Close and a RESUME try again, and a RELOAD does the same.
+func (n *Node) thaw() {
+	n.mu.Lock()
+	frozen := n.frozen
+	n.mu.Unlock()
+	if !frozen {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), undoTimeout)
+	defer cancel()
+	if _, err := n.command(ctx, n.thawCommand()); err == nil {
+		n.set(&n.frozen, false)
+	}
+}
+
+func (n *Node) thawCommand() string { return "set max_db_connections = " + quoteValue(n.limit) }
+
+// freezeAll freezes the targets' nodes side by side. What goes wrong PAUSE meets as well, and names it.
+func freezeAll(ctx context.Context, targets []Target) {
+	patience := loginPatience
+	if end, ok := ctx.Deadline(); ok {
+		patience = min(patience, time.Until(end)/2) // the rest is for the transactions that run
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	each(targets, func(t Target) error { return t.Node.freeze(ctx, t.Database) })
 }
 
 // takeBack ends a pause that did not come about.
@@ -138,7 +190,7 @@ func (n *Node) takeBack(ctx context.Context, db string, cause error) error {
 func (n *Node) awaitPaused(ctx context.Context, db string) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second) // it may never have been sent
 	defer cancel()
-	_ = n.await(ctx, func() (bool, error) {
+	_ = poll(ctx, func() (bool, error) {
 		e, err := n.Entry(ctx, db)
 		return e.Paused, err
 	})
@@ -146,10 +198,10 @@ func (n *Node) awaitPaused(ctx context.Context, db string) {
 
 const pollInterval = 5 * time.Millisecond
 
-// await asks until the answer is yes, or there is an error.
-func (n *Node) await(ctx context.Context, holds func() (bool, error)) error {
-	poll := time.NewTicker(pollInterval)
-	defer poll.Stop()
+// poll asks until the answer is yes, or there is an error.
+func poll(ctx context.Context, holds func() (bool, error)) error {
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
 	for {
 		if done, err := holds(); done || err != nil {
 			return err
@@ -157,7 +209,7 @@ func (n *Node) await(ctx context.Context, holds func() (bool, error)) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-poll.C:
+		case <-tick.C:
 		}
 	}
 }
@@ -172,12 +224,12 @@ const hurryCommand = "set server_login_retry = '0.01'"
 // start a connection to the server, which the pause cuts off at once; PgBouncer takes the server for one that
 // refuses, and would let everybody wait for server_login_retry, 15 s unless set otherwise. Settle, and Close, put it back.
 func (n *Node) Resume(ctx context.Context, db string) error {
-	n.hurry()
-	answers, err := n.send(ctx, hurryCommand, resumeCommand(db))
+	n.set(&n.hurried, true)
+	answers, err := n.send(ctx, n.thawCommand(), hurryCommand, resumeCommand(db))
 	if err != nil {
 		return err
 	}
-	return n.resumed(ctx, db, answers[1].Err) // the setting's own counts for less than the clients
+	return n.resumed(ctx, db, answers[2].Err) // the settings' own count for less than the clients
 }
 
 func resumeCommand(db string) string { return "resume " + quoteName(db) }
@@ -193,10 +245,10 @@ func (n *Node) resumed(ctx context.Context, db string, refusal error) error {
 	return n.named(resumeCommand(db), refusal)
 }
 
-func (n *Node) hurry() {
+func (n *Node) set(flag *bool, value bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.hurried = true
+	*flag = value
 }
 
 // settlePatience bounds how long Close waits for clients to get through.
@@ -211,15 +263,13 @@ func (n *Node) Settle(ctx context.Context) error {
 	if !hurried {
 		return nil
 	}
-	_ = n.await(ctx, func() (bool, error) { return n.connected(ctx) })
+	_ = poll(ctx, func() (bool, error) { return n.connected(ctx) })
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
 	if _, err := n.command(ctx, "set server_login_retry = "+quoteValue(n.retry)); err != nil {
 		return err
 	}
-	n.mu.Lock()
-	n.hurried = false
-	n.mu.Unlock()
+	n.set(&n.hurried, false)
 	return nil
 }
 
@@ -245,7 +295,7 @@ func (n *Node) connected(ctx context.Context) (bool, error) {
 // is that some wait in vain; an error, that the console could not be asked.
 func (n *Node) GetThrough(ctx context.Context, db string) (bool, error) {
 	asked := false
-	err := n.await(ctx, func() (bool, error) {
+	err := poll(ctx, func() (bool, error) {
 		pools, err := n.command(ctx, "show pools")
 		if err != nil {
 			return false, err
@@ -275,10 +325,12 @@ type Target struct {
 // PauseAll pauses all targets side by side, or none: when one fails, or ctx ends, all are resumed. The error holds a
 // *PauseError for each node that failed by itself.
 func PauseAll(ctx context.Context, targets []Target) error {
+	defer func() { each(targets, func(t Target) error { t.Node.thaw(); return nil }) }()
+	freezeAll(ctx, targets)
 	together, cancel := context.WithCancel(ctx)
 	defer cancel()
 	errs := each(targets, func(t Target) error {
-		err := t.Node.Pause(together, t.Database)
+		err := t.Node.pause(together, t.Database)
 		if err != nil {
 			cancel()
 		}

@@ -128,7 +128,7 @@ func cutTrials(text string) string {
 // take the server for one that refuses, and fail whoever comes before the first connection stands. If the entry does
 // not point where it should, its clients are held again, and the error says so.
 func (n *Node) ResumeTo(ctx context.Context, db string, want Values) error {
-	n.hurry()
+	n.set(&n.hurried, true)
 	// The long answer comes last: one that does not fit the socket at once would keep PgBouncer from what follows it.
 	answers, err := n.send(ctx, "reload", hurryCommand, resumeCommand(db), "show databases")
 	if err != nil {

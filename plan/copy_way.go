@@ -2,8 +2,11 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"pgleap/internal/pgver"
 )
 
 // nearby is the longest round trip, in seconds, at which rows that travel over this machine are as quick as those that go
@@ -47,6 +50,27 @@ func ChooseCopy(source, target Facts, sel Selection) (CopyWay, string) {
 		why = append(why, fmt.Sprintf("PostgreSQL's own copy starts a worker for each of the %d tables", len(sel.Published)))
 	}
 	return CopyStream, strings.Join(why, "; ")
+}
+
+// ChooseLateKeys returns the tables whose primary key is made behind their rows, although PostgreSQL's own copy needs it as
+// soon as they are there: the large ones with values in no order, which take half of the copy's time. Before 14 a worker
+// that finds no key begins its copy anew; and a partition's key belongs to its root's.
+func ChooseLateKeys(target Facts, o Options, sel Selection) []Name {
+	tables := []Name{}
+	for _, r := range sel.Published {
+		if o.Copy == CopyServer && target.Version.Has(pgver.CopyThenCatchUp) && r.Disorder && r.Bytes >= lateKeyTable &&
+			r.Identity == "d" && r.PrimaryKey != "" && len(r.Parents) == 0 && !parent(sel, r.Name) {
+			tables = append(tables, r.Name)
+		}
+	}
+	return tables
+}
+
+// lateKeyTable is from how many bytes on a key is worth it: its copy takes long enough for somebody to wait behind it.
+const lateKeyTable = 64 << 20
+
+func parent(sel Selection, table Name) bool {
+	return slices.ContainsFunc(sel.Published, func(r Relation) bool { return slices.Contains(r.Parents, table) })
 }
 
 // manyTables is from when on the start of a worker for each table is most of the time.

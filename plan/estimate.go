@@ -194,7 +194,7 @@ func (e *estimator) copied(r Relation) float64 {
 // step estimates one step; nil where nothing is known.
 func (e *estimator) step(s Step) *Estimate {
 	switch {
-	case s.Batch == "indexes":
+	case s.Batch == "indexes", s.Batch == "keys":
 		return e.index(s)
 	case s.Batch == "foreign-keys":
 		return e.foreignKey(s)

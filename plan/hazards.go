@@ -41,7 +41,7 @@ var knownHazards = []KnownHazard{
 	{"A table or column that the target lacks stops apply", "target", []string{"drift", "apply-alive"}, "pgleap status names it with its statement"},
 	{"A new table that is in the publication but not in the subscription: its rows are dropped in silence", "target", []string{"drift"}, "tables are published by name, and a new one is refused at the gate"},
 	{"A new partition", "target", []string{"partitions", "drift"}, ""},
-	{"A key that only the target lacks", "target", []string{"apply-alive"}, "primary keys and identity indexes are made before the first row (schema.identity)"},
+	{"A key that only the target lacks", "target", []string{"apply-alive"}, "primary keys and identity indexes are made before the first row (schema.identity), or by sessions of the target that wait behind the table's copy (subscribe.index)"},
 	{"Rows that are there already, or that somebody writes to the target", "target", []string{"target-empty", "target-writes", "apply-alive"}, ""},
 	{"TRUNCATE with a foreign key from a table that is not published", "target", []string{"selection-fks", "lanes"}, "foreign keys come after the copy"},
 	{"ENABLE ALWAYS and ENABLE REPLICA triggers act a second time", "target", []string{"always-triggers"}, "made behind the fence (switch.deferred)"},

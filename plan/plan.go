@@ -174,6 +174,7 @@ type Options struct {
 	Jobs           int           `json:"jobs"`                       // parallel index builds and ANALYZE
 	Copy           CopyWay       `json:"copy,omitempty"`             // how the first copy is made; in a plan "" is CopyServer
 	CopyWhy        string        `json:"copy_why,omitempty"`         // why it was chosen, where the operator did not
+	LateKeys       []Name        `json:"late_keys,omitempty"`        // tables whose primary key CopyServer makes behind the rows; nil chooses
 	CopyJobs       int           `json:"copy_jobs,omitempty"`        // streams, or tables of CopyServer, at a time; 0: a stream for each processor of the source, 2 to 4, one less where clients write to it, or as many tables as the target's settings allow
 	CopySplit      int64         `json:"copy_split,omitempty"`       // bytes that a stream takes of a table at a time
 	MaxCopyRate    int64         `json:"max_copy_rate,omitempty"`    // bytes per second; of this and the next two 0 is not said, and below 0 is none

@@ -47,7 +47,7 @@ func (e *estimator) totals(p Plan) Totals {
 	subscribe, _ := p.Stage(StageSubscribe)
 	finish, _ := p.Stage(StageFinish)
 	steps := slices.Concat(subscribe.Steps, finish.Steps)
-	builds, keys, analyses := e.batch(steps, "indexes"), e.batch(steps, "foreign-keys"), e.batch(steps, "analyze")
+	builds, keys, analyses := e.batch(steps, "indexes", "keys"), e.batch(steps, "foreign-keys"), e.batch(steps, "analyze")
 	t.Indexes, t.ForeignKeys = builds.n, keys.n
 	t.Copy = e.copy()
 	t.Index = Estimate{
@@ -71,12 +71,12 @@ type batchTime struct {
 	seconds float64
 }
 
-// batch adds up steps that run side by side, the heaviest first: no faster than the longest of them.
-func (e *estimator) batch(steps []Step, batch string) batchTime {
+// batch adds up the steps of batches that run side by side, the heaviest first: no faster than the longest of them.
+func (e *estimator) batch(steps []Step, batches ...string) batchTime {
 	var b batchTime
 	var sum, longest float64
 	for _, st := range steps {
-		if st.Batch != batch {
+		if !slices.Contains(batches, st.Batch) {
 			continue
 		}
 		b.n++
@@ -86,7 +86,7 @@ func (e *estimator) batch(steps []Step, batch string) batchTime {
 	}
 	if b.n > 0 {
 		together := e.jobSpeedup()
-		if batch == "foreign-keys" {
+		if batches[0] == "foreign-keys" {
 			together = (1 + together) / 2 // those of one table wait for each other
 		}
 		b.seconds = max(sum/together, longest) + e.connect()

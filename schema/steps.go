@@ -45,8 +45,9 @@ func RowSteps(entries []Entry) []plan.Step {
 }
 
 // Early parts the entries that build an index over the rows of the tables in sizes from the others: such a build begins as
-// soon as its table's rows are there. With keys they include those by which replication finds rows.
-func Early(entries []Entry, sizes map[plan.Name]int64, keys bool) (early, others []Entry) {
+// soon as its table's rows are there. They include the primary keys of the tables of which keys says so, and the other
+// entries by which replication finds rows where it says so of all.
+func Early(entries []Entry, sizes map[plan.Name]int64, keys func(e Entry) bool) (early, others []Entry) {
 	calls := false // what stands behind a function of section post-data may call it
 	for _, e := range entries {
 		_, copied := sizes[tableOf(e)]
@@ -54,7 +55,7 @@ func Early(entries []Entry, sizes map[plan.Name]int64, keys bool) (early, others
 		case e.Section == Post && (e.Type == "FUNCTION" || e.Type == "PROCEDURE" || e.Type == "AGGREGATE"):
 			calls = true
 			others = append(others, e)
-		case e.Section == Post && (e.Type == "INDEX" || e.Type == "CONSTRAINT") && copied && !calls && (keys || !isIdentity(e)):
+		case e.Section == Post && (e.Type == "INDEX" || e.Type == "CONSTRAINT") && copied && !calls && (!isIdentity(e) || keys(e)):
 			early = append(early, e)
 		default:
 			others = append(others, e)
@@ -63,11 +64,27 @@ func Early(entries []Entry, sizes map[plan.Name]int64, keys bool) (early, others
 	return early, others
 }
 
-// EarlySteps are the steps of the first that Early returns: the indexes, then the constraints that use them.
-func EarlySteps(early []Entry, sizes map[plan.Name]int64) []plan.Step {
+// Keyed tells of an entry whether it is the plain primary key of one of the tables.
+func Keyed(tables []plan.Name) func(e Entry) bool {
+	return func(e Entry) bool {
+		if e.Chosen || !slices.Contains(tables, tableOf(e)) {
+			return false
+		}
+		index, _, plain := asIndex(e)
+		return plain && index.Type == "INDEX" && hasWords(words(e.SQL), "PRIMARY", "KEY") && !hasWords(words(e.SQL), "REPLICA", "IDENTITY")
+	}
+}
+
+// EarlySteps are the steps of the first that Early returns: the keys of which late says that apply needs them at once, the
+// indexes, then the constraints that use them.
+func EarlySteps(early []Entry, sizes map[plan.Name]int64, late func(e Entry) bool) []plan.Step {
 	ids := newNames()
-	var builds, constraints []plan.Step
+	var keys, builds, constraints []plan.Step
 	for _, e := range early {
+		if late(e) {
+			keys = append(keys, lateKey(ids, e, sizes))
+			continue
+		}
 		index, constraint, cut := asIndex(e)
 		build := single(ids, "subscribe.index.", BatchIndexes, index, sizes)
 		build.Early = true
@@ -78,7 +95,22 @@ func EarlySteps(early []Entry, sizes map[plan.Name]int64) []plan.Step {
 			constraints = append(constraints, step)
 		}
 	}
-	return append(builds, constraints...)
+	return slices.Concat(keys, builds, constraints)
+}
+
+// lateKey makes a primary key behind the rows, unless it is there: see sync.KeepKeys, which may have been quicker. Between
+// its look and its work nobody else comes to the table.
+func lateKey(ids *names, e Entry, sizes map[plan.Name]int64) plan.Step {
+	step := single(ids, "subscribe.index.", BatchKeys, e, sizes)
+	table := step.Table.String()
+	step.Early, step.Why = true, "its values come in no order: kept up while the rows come it would take half of the copy's time"
+	step.Do.SQL = plan.DoBlock(`begin
+  lock table `+table+` in access exclusive mode;
+  if not exists (select from pg_catalog.pg_index where indrelid = `+plan.QuoteLiteral(table)+`::pg_catalog.regclass and indisprimary) then
+    `+strings.TrimSpace(e.SQL)+`
+  end if;
+end`) + "\n"
+	return step
 }
 
 // RestSteps are the keys among the others, of the tables that are wanted: those of partitioned tables, and those that
@@ -91,6 +123,7 @@ func RestSteps(others []Entry, wanted func(table plan.Name) bool) []plan.Step {
 
 // The batches of steps that work on a table's rows.
 const (
+	BatchKeys        = "keys" // behind the rows, by which apply finds them
 	BatchIndexes     = "indexes"
 	batchConstraints = "constraints" // they use indexes that are there
 	batchForeignKeys = "foreign-keys"

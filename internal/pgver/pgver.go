@@ -52,6 +52,7 @@ var (
 	SlotWALStatus         = Feature{13, "pg_replication_slots tells wal_status and safe_wal_size"}
 	DropDatabaseForce     = Feature{13, "drop database … with (force) ends the sessions in it"}
 	ProgressCopy          = Feature{14, "pg_stat_progress_copy tells the bytes of a running first copy"}
+	CopyThenCatchUp       = Feature{14, "a table's first copy is committed before its worker catches up: what fails then does not copy again"}
 	TidRangeScan          = Feature{14, "a condition on a range of ctid reads the pages of that range alone"}
 	IdleSessionTimeout    = Feature{14, "idle_session_timeout exists and ends sessions that wait"}
 	NoPostfixOperators    = Feature{14, "postfix operators are gone"}

@@ -26,14 +26,15 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 	repairs := plan.IdentityRepairs(source, sel, o)
 	entries = schema.Choose(entries, chosenIndexes(repairs))
 	roles := plan.RoleStatementsFor(source, target, o)
-	early, others := schema.Early(entries, sizes(sel), o.Copy == plan.CopyStream)
+	late := schema.Keyed(o.LateKeys)
+	early, others := schema.Early(entries, sizes(sel), func(e schema.Entry) bool { return o.Copy == plan.CopyStream || late(e) })
 	p := plan.Plan{
 		Format: plan.Format, Tool: tool, Run: run, Source: source, Target: target, Options: o,
 		Findings: plan.Check(source, target, o), Lanes: o.SpreadOf(sel, source, target).Lanes,
 	}
 	lanes := p.LaneList(sel)
 	stages := []plan.Stage{
-		definitions(lanes, source, roles, entries, repairs, o),
+		definitions(lanes, source, roles, entries, others, repairs, o),
 		withFilenodes(lanes, source.Version, pgsync.Publish(lanes, source, target, sel, o)),
 		subscribe(lanes, target, sel, early, others, repairs, o),
 		withLargeObjects(finish(lanes, source, target, sel, o, roles, others), o),
@@ -74,7 +75,7 @@ const (
 	stepCompare plan.StepID = "finish.compare"
 )
 
-func definitions(lanes []plan.Lane, source plan.Facts, roles plan.RoleStatements, entries []schema.Entry, repairs []plan.IdentityRepair, o plan.Options) plan.Stage {
+func definitions(lanes []plan.Lane, source plan.Facts, roles plan.RoleStatements, entries, others []schema.Entry, repairs []plan.IdentityRepair, o plan.Options) plan.Stage {
 	steps := []plan.Step{{
 		ID: stepJournal, Title: "create the journal", On: plan.Target,
 		Why:   "it survives the operator's machine: the same command from anywhere goes on",
@@ -89,7 +90,7 @@ func definitions(lanes []plan.Lane, source plan.Facts, roles plan.RoleStatements
 		Recorded: true, Do: plan.Action{Call: callInitial},
 		Undo: plan.Action{Call: callClear}, ByHand: plan.NothingByHand("pgleap writes down what abort must leave there. By hand the way back is the database itself: it is empty now, and can be dropped and made again"), Notice: noticeNobody,
 	})
-	rows := slices.Concat(schema.DefinitionSteps(entries), pgsync.TargetIdentitySteps(repairs))
+	rows := slices.Concat(schema.DefinitionSteps(others), pgsync.TargetIdentitySteps(repairs))
 	if o.Copy == plan.CopyStream {
 		rows = schema.RowSteps(entries)
 	}
@@ -102,7 +103,7 @@ func definitions(lanes []plan.Lane, source plan.Facts, roles plan.RoleStatements
 // subscribe is the stage of the first copy, in the way that was chosen, and of what is done with a table as soon as its
 // rows are there.
 func subscribe(lanes []plan.Lane, target plan.Facts, sel plan.Selection, early, others []schema.Entry, repairs []plan.IdentityRepair, o plan.Options) plan.Stage {
-	loaded := slices.Concat(schema.EarlySteps(early, sizes(sel)), analyzeSteps(sel))
+	loaded := slices.Concat(schema.EarlySteps(early, sizes(sel), schema.Keyed(o.LateKeys)), analyzeSteps(sel))
 	var stage plan.Stage
 	if o.Copy == plan.CopyStream {
 		of := laneOf(lanes)
@@ -113,6 +114,11 @@ func subscribe(lanes []plan.Lane, target plan.Facts, sel plan.Selection, early, 
 		})
 	} else {
 		stage = pgsync.Subscribe(lanes, target, func(l plan.Lane) []plan.Step { return stepsOf(lanes, l, loaded) })
+		for i, s := range stage.Steps {
+			if keys := keysOf(lanes, s.Lane, loaded); s.Do.Call == pgsync.CallCopy && len(keys) > 0 {
+				stage.Steps[i].ByHand = pgsync.KeysByHand(lanes, keys) + s.ByHand
+			}
+		}
 	}
 	if o.CopyWhy != "" {
 		i := slices.IndexFunc(stage.Steps, func(s plan.Step) bool { return s.Do.Call == pgsync.CallStream || s.Do.Call == pgsync.CallCopy })
@@ -120,6 +126,12 @@ func subscribe(lanes []plan.Lane, target plan.Facts, sel plan.Selection, early, 
 	}
 	stage.Session, stage.Speed = schema.SessionSettings(), loadSettings(target, o)
 	return stage
+}
+
+// keysOf are the steps that make a key of the lane behind the rows.
+func keysOf(lanes []plan.Lane, lane int, steps []plan.Step) []plan.Step {
+	of := laneOf(lanes)
+	return slices.DeleteFunc(slices.Clone(steps), func(s plan.Step) bool { return s.Batch != schema.BatchKeys || of(*s.Table) != max(1, lane) })
 }
 
 // analyzeSteps are those of tables that are analyzed as soon as their indexes are there. Who has children waits for them.

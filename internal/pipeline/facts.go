@@ -54,6 +54,9 @@ func (c Config) make(r Reading) (plan.Plan, error) {
 	if c.Options.Copy == "" {
 		c.Options.Copy, c.Options.CopyWhy = plan.ChooseCopy(r.Source, r.Target, sel)
 	}
+	if c.Options.LateKeys == nil {
+		c.Options.LateKeys = plan.ChooseLateKeys(r.Target, c.Options, sel)
+	}
 	if r.definitions != nil {
 		return Build(c.Run, c.Tool, r.Source, r.Target, c.Options, sel, schema.Unprivileged(r.definitions.Entries, r.Target, plan.Lodgers(r.Source, sel))), nil
 	}

@@ -159,6 +159,7 @@ func (r *run) begin(ctx context.Context, saved *plan.Plan) error {
 		r.Options = saved.Options
 		r.Options.Copy = cmp.Or(r.Options.Copy, plan.CopyServer)       // of before there was a choice
 		r.Options.Spread = slices.Concat([][]plan.Name{}, saved.Lanes) // sizes have moved since
+		r.Options.LateKeys = slices.Concat([]plan.Name{}, r.Options.LateKeys)
 		given.over(&r.Options)
 	}
 	if r.Options.Copy != "" { // else the plan chooses, and it is asked behind it

@@ -16,26 +16,23 @@ import (
 //
 // The sessions are the target's: they go on where this process ends, or its machine goes to sleep, and end when every key
 // is there or the subscriptions are gone. What they cannot do the steps themselves do, and say why.
-func KeepKeys(ctx context.Context, open func(ctx context.Context) (*pg.Target, error), lanes []plan.Lane, steps []plan.Step) error {
-	sessions := len(steps)
-	for n := 0; n < sessions; n++ {
+//
+// Of each lane the target copies workers tables at a time.
+func KeepKeys(ctx context.Context, open func(ctx context.Context) (*pg.Target, error), workers int, lanes []plan.Lane, steps []plan.Step) error {
+	statement := keepKeysStatement(lanes, steps)
+	for range min(len(steps), workers*len(lanes)) {
 		t, err := open(ctx)
 		if err != nil {
 			return err
 		}
-		var workers int
-		err = t.QueryRow(ctx, `select least(current_setting('max_sync_workers_per_subscription')::int * $1, current_setting('max_logical_replication_workers')::int)`, len(lanes)).Scan(&workers)
-		if err == nil { // the server must not look whether we are still there
-			_, err = t.Script(ctx, "set statement_timeout = 0; set lock_timeout = 0; set client_connection_check_interval = 0")
-		}
-		if err != nil {
+		// The server must not look whether we are still there.
+		if _, err := t.Script(ctx, "set statement_timeout = 0; set lock_timeout = 0; set client_connection_check_interval = 0"); err != nil {
 			t.Close()
 			return fmt.Errorf("set up a session for the keys: %w", err)
 		}
-		sessions = min(sessions, workers)
 		go func() {
 			defer t.Close()
-			_, _ = t.Script(context.WithoutCancel(ctx), keepKeysStatement(lanes, steps)) // see above
+			_, _ = t.Script(context.WithoutCancel(ctx), statement) // see above
 		}()
 	}
 	return nil

@@ -34,7 +34,7 @@ func Build(run plan.RunID, tool string, source, target plan.Facts, o plan.Option
 	}
 	lanes := p.LaneList(sel)
 	stages := []plan.Stage{
-		definitions(lanes, source, roles, entries, others, repairs, o),
+		definitions(lanes, source, roles, others, repairs, o),
 		withFilenodes(lanes, source.Version, pgsync.Publish(lanes, source, target, sel, o)),
 		subscribe(lanes, target, sel, early, others, repairs, o),
 		withLargeObjects(finish(lanes, source, target, sel, o, roles, others), o),
@@ -75,7 +75,7 @@ const (
 	stepCompare plan.StepID = "finish.compare"
 )
 
-func definitions(lanes []plan.Lane, source plan.Facts, roles plan.RoleStatements, entries, others []schema.Entry, repairs []plan.IdentityRepair, o plan.Options) plan.Stage {
+func definitions(lanes []plan.Lane, source plan.Facts, roles plan.RoleStatements, others []schema.Entry, repairs []plan.IdentityRepair, o plan.Options) plan.Stage {
 	steps := []plan.Step{{
 		ID: stepJournal, Title: "create the journal", On: plan.Target,
 		Why:   "it survives the operator's machine: the same command from anywhere goes on",
@@ -92,7 +92,7 @@ func definitions(lanes []plan.Lane, source plan.Facts, roles plan.RoleStatements
 	})
 	rows := slices.Concat(schema.DefinitionSteps(others), pgsync.TargetIdentitySteps(repairs))
 	if o.Copy == plan.CopyStream {
-		rows = schema.RowSteps(entries)
+		rows = schema.RowSteps(others)
 	}
 	return plan.Stage{
 		ID: plan.StageSchema, Title: "definitions on the target, without what is quicker to make after the copy", Session: schema.SessionSettings(),
@@ -115,7 +115,7 @@ func subscribe(lanes []plan.Lane, target plan.Facts, sel plan.Selection, early, 
 	} else {
 		stage = pgsync.Subscribe(lanes, target, func(l plan.Lane) []plan.Step { return stepsOf(lanes, l, loaded) })
 		for i, s := range stage.Steps {
-			if keys := keysOf(lanes, s.Lane, loaded); s.Do.Call == pgsync.CallCopy && len(keys) > 0 {
+			if keys := keysOf(stepsOf(lanes, plan.Lane{N: max(1, s.Lane)}, loaded)); s.Do.Call == pgsync.CallCopy && len(keys) > 0 {
 				stage.Steps[i].ByHand = pgsync.KeysByHand(lanes, keys) + s.ByHand
 			}
 		}
@@ -128,10 +128,9 @@ func subscribe(lanes []plan.Lane, target plan.Facts, sel plan.Selection, early, 
 	return stage
 }
 
-// keysOf are the steps that make a key of the lane behind the rows.
-func keysOf(lanes []plan.Lane, lane int, steps []plan.Step) []plan.Step {
-	of := laneOf(lanes)
-	return slices.DeleteFunc(slices.Clone(steps), func(s plan.Step) bool { return s.Batch != schema.BatchKeys || of(*s.Table) != max(1, lane) })
+// keysOf are those of the steps that make a key behind the rows.
+func keysOf(steps []plan.Step) []plan.Step {
+	return slices.DeleteFunc(slices.Clone(steps), func(s plan.Step) bool { return s.Batch != schema.BatchKeys })
 }
 
 // analyzeSteps are those of tables that are analyzed as soon as their indexes are there. Who has children waits for them.

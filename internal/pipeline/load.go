@@ -50,9 +50,10 @@ func (r *run) loadOnce(ctx context.Context, stage plan.Stage, copying plan.Step,
 			return err
 		}
 	}
-	if keys := keysLeft(steps, recorded); len(keys) > 0 {
+	left := func(s plan.Step) bool { return !recorded[s.ID] }
+	if keys := keysOf(steps); slices.ContainsFunc(keys, left) {
 		open := func(ctx context.Context) (*pg.Target, error) { return r.openLoader(ctx, stage) }
-		if err := pgsync.KeepKeys(ctx, open, r.lanes, keys); err != nil {
+		if err := pgsync.KeepKeys(ctx, open, plan.SyncWorkers(r.plan.Target), r.lanes, keys); err != nil {
 			return err
 		}
 	}
@@ -73,16 +74,6 @@ func (r *run) loadOnce(ctx context.Context, stage plan.Stage, copying plan.Step,
 		group.Go(func() error { return r.loader(inner, stage, l, recorded) })
 	}
 	return group.Wait()
-}
-
-// keysLeft are the keys that are still to be made behind the rows.
-func keysLeft(steps []plan.Step, recorded map[plan.StepID]bool) (keys []plan.Step) {
-	for _, s := range steps {
-		if s.Batch == schema.BatchKeys && !recorded[s.ID] {
-			keys = append(keys, s)
-		}
-	}
-	return keys
 }
 
 // loader does steps of a loading, on a session of its own.

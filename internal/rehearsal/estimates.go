@@ -161,7 +161,7 @@ func (s *stopwatch) seconds(batches ...string) (total float64) {
 // compare puts what the stopwatch saw beside the estimates.
 func (w *walk) compare(s *stopwatch) {
 	w.measured(ComparesCopy, s.copied)
-	w.measured(ComparesIndex, s.seconds("indexes", "foreign-keys"))
+	w.measured(ComparesIndex, s.seconds("keys", "indexes", "foreign-keys"))
 	w.measured(ComparesAnalyze, s.seconds("analyze"))
 	w.measured(ComparesWAL, float64(s.wal))
 }

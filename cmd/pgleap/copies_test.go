@@ -65,9 +65,26 @@ func TestCopies(t *testing.T) {
 // is refused at the switch.
 func (u *upgrade) changes(truncate bool) (stop func()) {
 	u.t.Helper()
+	rows := copiesRows()
+	at := func(n, of int) int { return 1 + (n*7919)%of }
+	return u.writing(func(n int) string { // from the first part to behind the last, and back
+		return fmt.Sprintf("update many set id = id + %d where id = %d; update many set id = -id, v = v + 1 where id = %d; update many set id = id - %[1]d where id = %[1]d + %d", rows, at(n, rows), at(n+1, rows), at(n-1, rows))
+	}, func(n int) string {
+		return fmt.Sprintf("update toasted set n = n + 1 where id = %d; update toasted set doc = 'short' where id = %d; update random set id = md5('%d ' || clock_timestamp())::uuid where v = %d; delete from random where v = %d", at(n, 2000), at(3*n, 2000), n, at(n, 50000), at(5*n, 50000))
+	}, func(n int) string {
+		if truncate && n%5 == 0 {
+			return "begin; truncate emptied; insert into emptied select g, 'after' from generate_series(1, 100) g; commit"
+		}
+		return fmt.Sprintf("update emptied set v = v || 'x' where id = %d; insert into empty values (%d) on conflict do nothing; update parted set at = at + 1 where id = %d and at < '2020-12-01'", at(n, 100), n, at(n, 5000))
+	})
+}
+
+// writing runs what each of the functions returns for 1, 2, 3 …, each on a session of its own, until the returned one is called.
+func (u *upgrade) writing(statements ...func(n int) string) (stop func()) {
+	u.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	write := func(sql func(n int) string) {
+	for _, sql := range statements {
 		c := connect(u.t, u.sourceURI)
 		running.Go(func() {
 			for n := 1; ctx.Err() == nil; n++ {
@@ -78,20 +95,6 @@ func (u *upgrade) changes(truncate bool) (stop func()) {
 			}
 		})
 	}
-	rows := copiesRows()
-	at := func(n, of int) int { return 1 + (n*7919)%of }
-	write(func(n int) string { // from the first part to behind the last, and back
-		return fmt.Sprintf("update many set id = id + %d where id = %d; update many set id = -id, v = v + 1 where id = %d; update many set id = id - %[1]d where id = %[1]d + %d", rows, at(n, rows), at(n+1, rows), at(n-1, rows))
-	})
-	write(func(n int) string {
-		return fmt.Sprintf("update toasted set n = n + 1 where id = %d; update toasted set doc = 'short' where id = %d; update random set id = md5('%d ' || clock_timestamp())::uuid where v = %d; delete from random where v = %d", at(n, 2000), at(3*n, 2000), n, at(n, 50000), at(5*n, 50000))
-	})
-	write(func(n int) string {
-		if truncate && n%5 == 0 {
-			return "begin; truncate emptied; insert into emptied select g, 'after' from generate_series(1, 100) g; commit"
-		}
-		return fmt.Sprintf("update emptied set v = v || 'x' where id = %d; insert into empty values (%d) on conflict do nothing; update parted set at = at + 1 where id = %d and at < '2020-12-01'", at(n, 100), n, at(n, 5000))
-	})
 	return func() {
 		cancel()
 		running.Wait()

@@ -1,15 +1,11 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/fstest"
-
-	"pgleap/internal/pg"
 )
 
 // keyedRows make a table that is large enough for its key to wait for its rows, and one that is not.
@@ -87,22 +83,9 @@ func (u *upgrade) awaitKeeper() {
 
 // changeKeyed changes and deletes rows until the returned function is called.
 func (u *upgrade) changeKeyed() (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	c := connect(u.t, u.sourceURI)
-	var running sync.WaitGroup
-	running.Go(func() {
-		for n := 1; ctx.Err() == nil; n++ {
-			sql := fmt.Sprintf("update keyed set v = v + 1 where id = md5('%d')::uuid; delete from keyed where id = md5('%d')::uuid; update small set v = v + 1 where id = md5('%d')::uuid", n, 700_000-n, 1+n%1000)
-			if _, err := c.session.Script(context.Background(), sql); err != nil {
-				u.t.Errorf("%s: %s", sql, pg.Message(err))
-				return
-			}
-		}
+	return u.writing(func(n int) string {
+		return fmt.Sprintf("update keyed set v = v + 1 where id = md5('%d')::uuid; delete from keyed where id = md5('%d')::uuid; update small set v = v + 1 where id = md5('%d')::uuid", n, 700_000-n, 1+n%1000)
 	})
-	return func() {
-		cancel()
-		running.Wait()
-	}
 }
 
 func (u *upgrade) equalWithKey() {
